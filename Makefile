@@ -1,0 +1,48 @@
+# Needs Python 3.11 or newer and a way to the package registries; everything else is fetched.
+VENV := $(if $(UV_PROJECT_ENVIRONMENT),$(UV_PROJECT_ENVIRONMENT),.venv)
+READY := $(VENV)/.pullpass-ready
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+.PHONY: help run test demo check lint types fmt environment clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(READY) ## start Pullpass on http://127.0.0.1:8080 (PULLPASS_PORT), data in ./data
+	@exec scripts/run.sh "$(VENV)"
+
+test: $(READY) ## all tests, against real registries and databases (PYTEST_ARGS="-k match")
+	@scripts/test-tools.sh
+	@exec "$(VENV)/bin/pytest" $(PYTEST_ARGS)
+
+demo: $(READY) ## a real registry, a pull, a changed password, a rotation: step by step
+	@scripts/test-tools.sh docker-registry skopeo umoci
+	@exec "$(VENV)/bin/python" -m scripts.demo
+
+check: lint types ## lint and types
+
+lint: $(READY) ## style of the code, and of its layout
+	"$(VENV)/bin/ruff" check
+	"$(VENV)/bin/ruff" format --check
+
+types: $(READY) ## strict types
+	"$(VENV)/bin/mypy" -p pullpass -p scripts -p tests
+
+fmt: $(READY) ## lay the code out, and fix what can be fixed
+	"$(VENV)/bin/ruff" check --fix
+	"$(VENV)/bin/ruff" format
+
+environment: $(READY) ## only the virtual environment, as uv.lock says
+	@:
+
+$(READY): pyproject.toml uv.lock scripts/uv scripts/environment.sh
+	@scripts/environment.sh "$(VENV)"
+	@touch $@
+
+clean: ## remove the environment and the caches; ./data stays
+	rm -rf "$(VENV)" .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
