@@ -1,0 +1,136 @@
+"""Who may do what: the one permission table, and the questions asked of it.
+
+A caller is a member of an organization with one role, or no member at all. To a stranger an
+organization does not exist (404, so that ids cannot be probed); a member whose role is too
+small is told so (403).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pullpass.domain.errors import Forbidden, NotFound
+from pullpass.domain.identity import Membership, Principal, Role, User, UserType
+
+
+class Action(StrEnum):
+    """What a route does, as far as permission goes."""
+
+    READ_ORGANIZATION = "read the organization"
+    READ_RECORDS = "read registry records"
+    WRITE_RECORDS = "change registry records"
+    READ_CREDENTIALS = "read credentials"
+    CHECK_RECORDS = "check registry records"
+    READ_USERS = "read the organization's users"
+    WRITE_USERS = "change the organization's users"
+
+
+_METADATA = frozenset({Action.READ_ORGANIZATION, Action.READ_RECORDS})
+
+PERMISSIONS: Mapping[Role, frozenset[Action]] = {
+    Role.ADMIN: frozenset(Action),
+    Role.EDITOR: _METADATA | {Action.WRITE_RECORDS, Action.CHECK_RECORDS},
+    Role.READER: _METADATA,
+    Role.PULLER: _METADATA | {Action.READ_CREDENTIALS},
+    Role.CI: _METADATA | {Action.READ_CREDENTIALS},
+    Role.CLUSTER: _METADATA | {Action.READ_CREDENTIALS},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A principal that acts within one organization, as the member that it is there."""
+
+    principal: Principal
+    organization: str
+    membership: Membership
+
+    @property
+    def user_id(self) -> str:
+        return self.principal.user.id
+
+
+def require(principal: Principal, organization: str, action: Action) -> Caller:
+    """The caller within ``organization``, where its role allows ``action``.
+
+    Raises:
+        NotFound: the caller is no member of the organization (or there is none).
+        Forbidden: it is a member, but its role is too small.
+    """
+    membership = principal.user.memberships.get(organization)
+    if membership is None:
+        raise organization_not_found(organization)
+    if action not in PERMISSIONS[membership.role]:
+        able = ", ".join(role for role, actions in PERMISSIONS.items() if action in actions)
+        raise Forbidden(
+            f"The role '{membership.role}' may not {action}. Roles that may: {able}.",
+            details={"role": membership.role, "action": action},
+        )
+    return Caller(principal, organization, membership)
+
+
+def may(caller: Caller, action: Action) -> bool:
+    return action in PERMISSIONS[caller.membership.role]
+
+
+def require_credential(caller: Caller, record_id: str, *, enable_ci: bool) -> None:
+    """Refuse a `ci` caller the credential of a record that is not open to CI.
+
+    Raises:
+        Forbidden: the role is `ci` and the record does not have `enable_ci`.
+    """
+    if caller.membership.role is Role.CI and not enable_ci:
+        raise Forbidden(
+            f"The registry record '{record_id}' is not enabled for CI. "
+            "An editor can allow it by setting 'enable_ci' to true.",
+            code="ci_not_enabled",
+            details={"registry_id": record_id},
+        )
+
+
+def cluster_scope(caller: Caller, asked: str | None) -> str | None:
+    """The cluster whose secret references the caller gets; None means all clusters'.
+
+    Raises:
+        Forbidden: a `cluster` caller asks for another cluster than its own.
+    """
+    own = caller.membership.cluster
+    if own is None or asked in (None, own):
+        return own or asked
+    raise Forbidden(
+        f"This token is for the cluster '{own}' and cannot read for another one.",
+        code="other_cluster",
+        details={"cluster": own},
+    )
+
+
+def may_manage_tokens(caller: User, owner: User) -> bool:
+    """Whether ``caller`` may list, create and delete tokens of ``owner``.
+
+    A person manages their own. An administrator manages those of a user all of whose
+    organizations they administer; a user with a membership elsewhere is out of reach, since
+    a token would carry that membership too.
+    """
+    if caller.id == owner.id:
+        return owner.type is UserType.USER or _administers(caller, owner)
+    return _administers(caller, owner)
+
+
+def shares_organization(caller: User, owner: User) -> bool:
+    return bool(caller.memberships.keys() & owner.memberships.keys())
+
+
+def organization_not_found(organization: str) -> NotFound:
+    return NotFound(
+        f"There is no organization '{organization[:64]}' that you are a member of.",
+        code="organization_not_found",
+    )
+
+
+def _administers(caller: User, owner: User) -> bool:
+    return bool(owner.memberships) and all(
+        (own := caller.memberships.get(organization)) is not None and own.role is Role.ADMIN
+        for organization in owner.memberships
+    )
