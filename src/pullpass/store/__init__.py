@@ -1,0 +1,1 @@
+"""The only SQL of the product: one implementation, two dialects (SQLite and PostgreSQL)."""

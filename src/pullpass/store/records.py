@@ -1,0 +1,285 @@
+"""Registry records and their sealed credentials, per organization."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pullpass.domain import timestamp
+from pullpass.domain.errors import Conflict
+from pullpass.domain.prefix import RegistryPrefix
+from pullpass.domain.record import Record, SecretReference, Secrets
+from pullpass.domain.record_types import RecordType
+from pullpass.store.changes import announce, head_of, organization_feed
+from pullpass.store.engine import Database, in_chunks
+from pullpass.store.issued import drop_issued
+from pullpass.store.schema import records
+from pullpass.store.users import require_organization
+
+CHANGE_KIND = "record"
+_STREAM_CHUNK = 1000
+_COLUMNS = (
+    records.c.id,
+    records.c.registry,
+    records.c.prefix,
+    records.c.type,
+    records.c.enable_ci,
+    records.c.secrets,
+    records.c.options,
+    records.c.created_at,
+    records.c.created_by,
+    records.c.version,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record with its credential as the sealing left it; None where it has none."""
+
+    record: Record
+    sealed: bytes | None = field(repr=False)
+
+
+class RecordStore:
+    """Each write goes to the organization's change feed, in the same transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, organization: str, record_id: str) -> StoredRecord | None:
+        return (await self.many(organization, [record_id])).get(record_id)
+
+    async def many(self, organization: str, record_ids: Collection[str]) -> dict[str, StoredRecord]:
+        """Those of the records that are there, by id."""
+        found = {}
+        async with self._database.read() as connection:
+            for chunk in in_chunks(record_ids):
+                query = select(*_COLUMNS, records.c.sealed_creds).where(
+                    records.c.organization_id == organization, records.c.id.in_(chunk)
+                )
+                for row in await connection.execute(query):
+                    found[row.id] = StoredRecord(_record(row), row.sealed_creds)
+        return found
+
+    async def page(self, organization: str, *, after: str | None, limit: int) -> list[Record]:
+        """Up to ``limit`` records in the order of their ids, from the one behind ``after`` on."""
+        query = (
+            select(*_COLUMNS)
+            .where(records.c.organization_id == organization, *_behind(after))
+            .order_by(records.c.id)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            return [_record(row) for row in await connection.execute(query)]
+
+    async def stream(self, organization: str) -> AsyncIterator[list[StoredRecord]]:
+        """All records, in chunks, in the order of their ids: one state of the database.
+
+        A connection is held until the last chunk is taken or the iterator is closed.
+        """
+        after: str | None = None
+        async with self._database.read() as connection:
+            while True:
+                query = (
+                    select(*_COLUMNS, records.c.sealed_creds)
+                    .where(records.c.organization_id == organization, *_behind(after))
+                    .order_by(records.c.id)
+                    .limit(_STREAM_CHUNK)
+                )
+                rows = (await connection.execute(query)).all()
+                if rows:
+                    yield [StoredRecord(_record(row), row.sealed_creds) for row in rows]
+                if len(rows) < _STREAM_CHUNK:
+                    return
+                after = rows[-1].id
+
+    async def revision(self, organization: str) -> int:
+        """The head of the organization's change feed."""
+        async with self._database.read() as connection:
+            return await head_of(connection, organization_feed(organization))
+
+    async def create(
+        self, organization: str, record: Record, sealed: bytes | None, *, now: datetime
+    ) -> Record:
+        """Returns the record as stored, with its version; ``created_at`` is ``now`` if None.
+
+        Raises:
+            Conflict: `registry_id_taken` or `registry_taken`; ``details`` has the ``field`` and
+                the ``registry_id`` of the record that is there.
+            NotFound: there is no such organization.
+        """
+        created_at = timestamp.whole_milliseconds(record.created_at or now)
+        async with self._database.write() as connection:
+            version = await _announce(connection, organization, record.id, now)
+            await require_organization(connection, organization)
+            await _require_free_id(connection, organization, record.id)
+            await _require_free_prefix(connection, organization, record)
+            created = dataclasses.replace(record, version=version, created_at=created_at)
+            await connection.execute(
+                insert(records).values(
+                    organization_id=organization,
+                    id=created.id,
+                    created_at=created_at,
+                    created_by=created.created_by,
+                    version=version,
+                    **_changeable(created, sealed),
+                )
+            )
+        return created
+
+    async def replace(
+        self,
+        organization: str,
+        record: Record,
+        sealed: bytes | None,
+        *,
+        if_version: int,
+        now: datetime,
+        ends_identity: str | None = None,
+    ) -> Record | None:
+        """Overwrite the record of that id, except who created it and when.
+
+        ``ends_identity``: what was issued from this identity is forgotten with it. None: it is
+        gone, or its version is not ``if_version``.
+
+        Raises:
+            Conflict: `registry_taken`, as in :meth:`create`.
+        """
+        async with self._database.write() as connection:
+            version = await _announce(connection, organization, record.id, now)
+            if await _version(connection, organization, record.id) != if_version:
+                await connection.rollback()
+                return None
+            await _require_free_prefix(connection, organization, record)
+            query = (
+                update(records)
+                .where(*_key(organization, record.id))
+                .values(version=version, **_changeable(record, sealed))
+                .returning(*_COLUMNS)
+            )
+            if ends_identity is not None:
+                await drop_issued(connection, organization, ends_identity)
+            return _record((await connection.execute(query)).one())
+
+    async def delete(
+        self,
+        organization: str,
+        record_id: str,
+        *,
+        if_version: int | None,
+        now: datetime,
+        ends_identity: str | None = None,
+    ) -> bool:
+        """Whether it was deleted: False where it is gone, or its version is another.
+
+        ``ends_identity``: as in :meth:`replace`.
+        """
+        async with self._database.write() as connection:
+            await _announce(connection, organization, record_id, now)
+            version = await _version(connection, organization, record_id)
+            if version is None or if_version not in (None, version):
+                await connection.rollback()
+                return False
+            await connection.execute(delete(records).where(*_key(organization, record_id)))
+            if ends_identity is not None:
+                await drop_issued(connection, organization, ends_identity)
+        return True
+
+
+async def _announce(
+    connection: AsyncConnection, organization: str, record_id: str, now: datetime
+) -> int:
+    return await announce(connection, organization_feed(organization), CHANGE_KIND, record_id, now)
+
+
+async def _require_free_id(connection: AsyncConnection, organization: str, record_id: str) -> None:
+    if await _version(connection, organization, record_id) is not None:
+        raise Conflict(
+            f"There is a registry record with the id '{record_id}' already.",
+            code="registry_id_taken",
+            details={"field": "id", "registry_id": record_id},
+        )
+
+
+async def _require_free_prefix(
+    connection: AsyncConnection, organization: str, record: Record
+) -> None:
+    query = select(records.c.id).where(
+        records.c.organization_id == organization,
+        records.c.prefix == str(record.prefix),
+        records.c.id != record.id,
+    )
+    owner = (await connection.execute(query)).scalar_one_or_none()
+    if owner is not None:
+        raise Conflict(
+            f"The registry record '{owner}' stands for '{record.prefix}' already.",
+            code="registry_taken",
+            details={"field": "registry", "registry_id": owner},
+        )
+
+
+async def _version(connection: AsyncConnection, organization: str, record_id: str) -> int | None:
+    query = select(records.c.version).where(*_key(organization, record_id))
+    version: int | None = (await connection.execute(query)).scalar_one_or_none()
+    return version
+
+
+def _key(organization: str, record_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return records.c.organization_id == organization, records.c.id == record_id
+
+
+def _behind(after: str | None) -> list[ColumnElement[bool]]:
+    return [] if after is None else [records.c.id > after]
+
+
+def _changeable(record: Record, sealed: bytes | None) -> dict[str, object]:
+    return {
+        "registry": record.registry,
+        "prefix": str(record.prefix),
+        "type": record.type.value,
+        "enable_ci": record.enable_ci,
+        "secrets": _secrets_json(record.secrets),
+        "options": None if record.options is None else json.dumps(dict(record.options)),
+        "sealed_creds": sealed,
+    }
+
+
+def _record(row: Row[*tuple[Any, ...]]) -> Record:
+    return Record(
+        id=row.id,
+        registry=row.registry,
+        prefix=RegistryPrefix.parse(row.prefix),
+        type=RecordType(row.type),
+        enable_ci=row.enable_ci,
+        secrets=_secrets(row.secrets),
+        options=_options(row.options),
+        created_at=row.created_at,
+        created_by=row.created_by,
+        version=row.version,
+    )
+
+
+def _secrets_json(secrets: Secrets | None) -> str | None:
+    if secrets is None:
+        return None
+    return json.dumps({cluster: [ref.namespace, ref.secret] for cluster, ref in secrets.items()})
+
+
+def _secrets(text: str | None) -> Secrets | None:
+    if text is None:
+        return None
+    return MappingProxyType(
+        {cluster: SecretReference(*reference) for cluster, reference in json.loads(text).items()}
+    )
+
+
+def _options(text: str | None) -> Mapping[str, str] | None:
+    return None if text is None else MappingProxyType(json.loads(text))

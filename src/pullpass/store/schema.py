@@ -1,0 +1,182 @@
+"""The tables, as the stores use them. How they come to be is in ``pullpass.store.migrations``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    func,
+)
+from sqlalchemy.engine import Dialect
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+# "C" sorts by code point, as SQLite does and as Python does: one order on every replica, and no
+# index that breaks when the operating system's locale data changes.
+SortedText = Text().with_variant(Text(collation="C"), "postgresql")
+
+
+class Milliseconds(TypeDecorator[datetime]):
+    """An aware time, stored as whole milliseconds since 1970-01-01 UTC (finer parts are cut)."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - _EPOCH) // _MILLISECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + value * _MILLISECOND
+
+
+metadata = MetaData()
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", SortedText, primary_key=True),
+    Column("name", SortedText, nullable=False),
+    Column("created_at", Milliseconds, nullable=False),
+    Column("created_by", SortedText, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", SortedText, primary_key=True),
+    Column("name", SortedText, nullable=False),
+    Column("type", SortedText, nullable=False),
+    Column("email", SortedText),
+    Column("created_at", Milliseconds, nullable=False),
+)
+# lower() of SQLite, and of PostgreSQL in the collation "C", changes A to Z only.
+Index("users_email_key", func.lower(users.c.email), unique=True)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column(
+        "organization_id",
+        SortedText,
+        ForeignKey("organizations.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("user_id", SortedText, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("role", SortedText, nullable=False),
+    Column("cluster", SortedText),
+)
+Index("memberships_user_id", memberships.c.user_id)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("user_id", SortedText, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("id", SortedText, primary_key=True),
+    Column("digest", SortedText, nullable=False, unique=True),
+    Column("description", SortedText, nullable=False),
+    Column("created_at", Milliseconds, nullable=False),
+    Column("created_by", SortedText, nullable=False),
+    Column("expires_at", Milliseconds),
+)
+Index("tokens_expires_at", tokens.c.expires_at)
+
+records = Table(
+    "records",
+    metadata,
+    Column(
+        "organization_id",
+        SortedText,
+        ForeignKey("organizations.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("id", SortedText, primary_key=True),
+    Column("registry", SortedText, nullable=False),
+    Column("prefix", SortedText, nullable=False),
+    Column("type", SortedText, nullable=False),
+    Column("enable_ci", Boolean, nullable=False),
+    Column("secrets", Text),
+    Column("options", Text),
+    Column("sealed_creds", LargeBinary),
+    Column("created_at", Milliseconds, nullable=False),
+    Column("created_by", SortedText),
+    Column("version", BigInteger, nullable=False),
+    UniqueConstraint("organization_id", "prefix", name="records_prefix_key"),
+)
+
+data_keys = Table(
+    "data_keys",
+    metadata,
+    Column(
+        "organization_id",
+        SortedText,
+        ForeignKey("organizations.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("created_at", Milliseconds, nullable=False),
+)
+
+# A row is a short-lived credential, or the attempt to get one, that all replicas share:
+# ``identity`` is what it is issued from, ``scope`` what of the upstream it is good for.
+issued = Table(
+    "issued",
+    metadata,
+    Column(
+        "organization_id",
+        SortedText,
+        ForeignKey("organizations.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("identity", SortedText, primary_key=True),
+    Column("scope", SortedText, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("sealed", LargeBinary),
+    Column("issued_at", Milliseconds),
+    Column("expires_at", Milliseconds),
+    Column("renew_at", Milliseconds),
+    Column("lease", SortedText),
+    Column("lease_until", Milliseconds),
+    Column("failures", BigInteger, nullable=False),
+    Column("failure_code", SortedText),
+    Column("failure_message", SortedText),
+    Column("retry_at", Milliseconds),
+    Column("touched_at", Milliseconds, nullable=False),
+)
+Index("issued_touched_at", issued.c.touched_at)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", SortedText, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("feed", SortedText, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("feed", SortedText, ForeignKey("feeds.feed", ondelete="CASCADE"), primary_key=True),
+    Column("revision", BigInteger, primary_key=True),
+    Column("kind", SortedText, nullable=False),
+    Column("subject", SortedText, nullable=False),
+    Column("at", Milliseconds, nullable=False),
+)
+Index("changes_at", changes.c.at)
