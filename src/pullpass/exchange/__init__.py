@@ -1,0 +1,1 @@
+"""What Pullpass asks of registries and of the services behind them, over the network."""
