@@ -1,0 +1,208 @@
+"""Which credential an image gets, and handing it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pullpass.broker.builtins import BuiltinRecords
+from pullpass.broker.issuing import Demand, Issuer
+from pullpass.broker.records import record_not_found
+from pullpass.broker.snapshots import Snapshot, Snapshots
+from pullpass.broker.vault import Vault
+from pullpass.domain import access
+from pullpass.domain.access import Caller
+from pullpass.domain.credential import Credential
+from pullpass.domain.errors import (
+    FieldProblem,
+    InvalidFields,
+    InvalidImageReference,
+    InvalidRegistryPrefix,
+    NotFound,
+)
+from pullpass.domain.image import ImageReference
+from pullpass.domain.matching import Match
+from pullpass.domain.prefix import RegistryPrefix, parse_helper_query
+from pullpass.domain.record import Record, Secrets
+from pullpass.domain.record_types import TYPE_RULES
+from pullpass.store.records import RecordStore
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What leaves for a consumer: a credential, secret references, both, or neither."""
+
+    record: Record
+    credential: Credential | None
+    secrets: Secrets | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A record of an organization and its credential as the sealing left it."""
+
+    organization: str
+    record: Record
+    sealed: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedImage:
+    """One image of a match request: its match, or the error where it is malformed."""
+
+    image: str
+    reference: ImageReference | None
+    match: Match[Record] | None
+    error: InvalidImageReference | None = None
+
+
+class CredentialService:
+    """Answers from the snapshot in memory; the database is asked only for what is not there."""
+
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        records: RecordStore,
+        builtins: BuiltinRecords,
+        vault: Vault,
+        issuer: Issuer,
+    ) -> None:
+        self._issuer = issuer
+        self._snapshots = snapshots
+        self._records = records
+        self._builtins = builtins
+        self._vault = vault
+
+    async def match(self, caller: Caller, images: Iterable[str]) -> list[MatchedImage]:
+        """Which record each image matches; malformed images are answered, not raised."""
+        snapshot = await self._snapshots.get(caller.organization)
+        return [_match(snapshot, image) for image in images]
+
+    async def for_image(self, caller: Caller, image: str, cluster: str | None) -> Delivery:
+        """The credential for ``image``: that of the most specific record that matches.
+
+        Raises:
+            InvalidImageReference: not an image reference.
+            NotFound: no record matches (code ``no_match``).
+            Forbidden: the record is not open to this caller.
+            ExchangeFailed: the upstream gave no credential.
+        """
+        reference = ImageReference.parse(image)
+        snapshot = await self._snapshots.get(caller.organization)
+        record = snapshot.index.match(reference).winner
+        if record is None:
+            raise NotFound(
+                f"No registry record matches {reference.domain}/{reference.repository}. "
+                "Images without a record are pulled anonymously.",
+                code="no_match",
+            )
+        held = await self.hold(caller, record.id)
+        return await self._deliver(caller, held, cluster, reference.host)
+
+    async def for_host(self, caller: Caller, host: str, cluster: str | None) -> Delivery:
+        """The credential for a bare registry host, as a Docker credential helper is asked.
+
+        Raises:
+            InvalidFields: not a host.
+            NotFound: no record for the host (``no_match``), or several with longer prefixes
+                that do not agree (``ambiguous_host``, with the prefixes in the details).
+            Forbidden, ExchangeFailed: as :meth:`for_image`.
+        """
+        query = _host_query(host)
+        snapshot = await self._snapshots.get(caller.organization)
+        found = snapshot.index.for_host(query.domain, query.path)
+        if found.winner is not None:
+            held = await self.hold(caller, found.winner.id)
+            return await self._deliver(caller, held, cluster, query.domain)
+        if not found.is_ambiguous:
+            raise NotFound(f"No registry record is for the host {query}.", code="no_match")
+        raise NotFound(
+            f"A credential helper is asked for a host only, but {found.reason}. "
+            "Use a Docker config with a key for each path.",
+            code="ambiguous_host",
+            details={"prefixes": list(found.prefixes), "total": found.count},
+        )
+
+    async def for_record(self, caller: Caller, record_id: str, cluster: str | None) -> Delivery:
+        """The credential of one record.
+
+        Raises:
+            NotFound: no such record.
+            Forbidden, ExchangeFailed: as :meth:`for_image`.
+        """
+        held = await self.hold(caller, record_id)
+        return await self._deliver(caller, held, cluster, held.record.prefix.domain)
+
+    async def hold(self, caller: Caller, record_id: str) -> Held:
+        """A record with its sealed credential, whether or not the caller may have that.
+
+        Raises:
+            NotFound: no such record.
+        """
+        snapshot = await self._snapshots.get(caller.organization)
+        record = snapshot.builtins.get(record_id)
+        if record is not None:
+            return Held(caller.organization, record, None)
+        stored = snapshot.own(record_id)
+        if stored is None:
+            # Another replica may have created it less than a poll ago.
+            stored = await self._records.get(caller.organization, record_id)
+        if stored is None:
+            raise record_not_found(record_id)
+        return Held(caller.organization, stored.record, stored.sealed)
+
+    async def usable(self, held: Held, host: str) -> Credential | None:
+        """What the record logs in with at ``host`` now: issued where the type has an exchange,
+        else as it is stored. Whoever calls this has checked that the caller may have it.
+
+        Raises:
+            ExchangeFailed: the upstream gave no credential.
+        """
+
+        async def stored() -> Credential | None:
+            if held.record.builtin:
+                return self._builtins.creds(held.record.id)
+            return await self._vault.open(held.organization, held.record.id, held.sealed)
+
+        if not TYPE_RULES[held.record.type].exchanged:
+            return await stored()
+        demand = Demand(held.organization, held.record, host, stored)
+        return await self._issuer.credential(demand)
+
+    async def _deliver(
+        self, caller: Caller, held: Held, cluster: str | None, host: str
+    ) -> Delivery:
+        record = held.record
+        access.require_credential(caller, record.id, enable_ci=record.enable_ci)
+        secrets = _secrets(caller, record, cluster)
+        return Delivery(record, await self.usable(held, host), secrets)
+
+
+def _host_query(host: str) -> RegistryPrefix:
+    try:
+        return parse_helper_query(host)
+    except InvalidRegistryPrefix as error:
+        raise InvalidFields([FieldProblem("host", error.problem, error.expected)]) from None
+
+
+def _match(snapshot: Snapshot, image: str) -> MatchedImage:
+    try:
+        reference = ImageReference.parse(image)
+    except InvalidImageReference as error:
+        return MatchedImage(image, None, None, error)
+    return MatchedImage(image, reference, snapshot.index.match(reference))
+
+
+def _secrets(caller: Caller, record: Record, cluster: str | None) -> Secrets | None:
+    scope = access.cluster_scope(caller, cluster)
+    if scope is None or record.secrets is None:
+        return record.secrets
+    secrets = record.secrets_for(scope)
+    if not secrets and TYPE_RULES[record.type].secrets == "required":
+        raise NotFound(
+            f"The registry record '{record.id}' names no secret for the cluster '{scope}', "
+            "and none for all clusters ('*').",
+            code="cluster_not_found",
+            details={"cluster": scope, "registry_id": record.id},
+        )
+    return secrets or None

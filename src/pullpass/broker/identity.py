@@ -1,0 +1,321 @@
+"""Organizations, users and their tokens."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+
+from pullpass.broker.clock import Clock
+from pullpass.broker.fields import Fields
+from pullpass.broker.sessions import Sessions
+from pullpass.domain import access, timestamp
+from pullpass.domain import token as token_format
+from pullpass.domain.access import Caller
+from pullpass.domain.credential import Secret
+from pullpass.domain.errors import Forbidden, NotFound
+from pullpass.domain.identity import (
+    Membership,
+    Organization,
+    Principal,
+    Role,
+    TokenInfo,
+    User,
+    UserType,
+)
+from pullpass.domain.record import CLUSTER_EXPECTED, is_cluster_name
+from pullpass.store.identity import IdentityStore
+
+# The reference document's pattern for organization ids, and its length.
+_ORGANIZATION_ID = re.compile(r"[a-z0-9](?:-?[a-z0-9]+)+")
+_ORGANIZATION_ID_LENGTH = 50
+_TOKEN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+_EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,255}")
+_TOKEN_TYPE = "static"  # noqa: S105
+_READ_ONLY_PROFILE = ("id", "created_at", "type", "roles", "properties")
+
+
+class IdentityService:
+    """Users belong to organizations by a membership; tokens belong to users."""
+
+    def __init__(self, identity: IdentityStore, sessions: Sessions | None, clock: Clock) -> None:
+        self._identity = identity
+        self._sessions = sessions
+        self._clock = clock
+
+    # Organizations
+
+    async def organizations(self, principal: Principal) -> list[Organization]:
+        return await self._identity.organizations(tuple(principal.user.memberships))
+
+    async def organization(self, caller: Caller) -> Organization:
+        found = await self._identity.organization(caller.organization)
+        if found is None:
+            raise access.organization_not_found(caller.organization)
+        return found
+
+    async def found_organization(
+        self, organization_id: str, name: str, admin: User | None
+    ) -> tuple[User, Secret]:
+        """A new organization with its first administrator (a new one where ``admin`` is None)
+        and a first token for it.
+
+        Raises:
+            InvalidFields: the id is not one.
+            Conflict: there is such an organization already.
+        """
+        fields = Fields({"org": organization_id, "name": name})
+        fields.text(
+            "org",
+            _ORGANIZATION_ID,
+            "2 to 50 lower-case letters, digits and single hyphens",
+            longest=_ORGANIZATION_ID_LENGTH,
+        )
+        fields.text("name", None, "1 to 200 characters", longest=200)
+        fields.done()
+        now = self._clock()
+        user = admin or User(str(uuid.uuid4()), "admin", UserType.USER, now)
+        await self._identity.create_organization(
+            Organization(organization_id, name, now, user.id), user, now=now
+        )
+        return user, await self._issue(user.id, f"init-{organization_id}", "First token", now)
+
+    async def recover_admin(self, organization_id: str) -> tuple[User, Secret]:
+        """A new token for an administrator of the organization, for who holds the machine.
+
+        Raises:
+            NotFound: there is no such organization.
+        """
+        members = await self._identity.members(organization_id)
+        admins = [user for user in members if user.memberships[organization_id].role is Role.ADMIN]
+        if not admins:
+            raise NotFound(
+                f"There is no organization '{organization_id}'.", code="organization_not_found"
+            )
+        now = self._clock()
+        token_id = f"recovered-{now:%Y%m%d-%H%M%S-%f}"
+        return admins[0], await self._issue(admins[0].id, token_id, "Made on the server", now)
+
+    # Users of an organization
+
+    async def members(self, caller: Caller) -> list[User]:
+        return await self._identity.members(caller.organization)
+
+    async def member(self, caller: Caller, user_id: str) -> User:
+        """Raises NotFound where the organization has no such user."""
+        user = await self._identity.user(user_id)
+        if user is None or caller.organization not in user.memberships:
+            raise _user_not_found(user_id)
+        return user
+
+    async def add_member(self, caller: Caller, body: Mapping[str, object]) -> User:
+        """A new user with a role in the caller's organization.
+
+        Raises:
+            InvalidFields: lists every invalid field.
+            Conflict: another user has the e-mail address.
+        """
+        fields = Fields(body, known=("name", "email", "role", "cluster", "type"))
+        name = fields.text("name", None, "1 to 200 characters", longest=200)
+        email = fields.optional_text("email", _EMAIL, "an e-mail address")
+        kind = fields.choice("type", UserType, (UserType.SERVICE, UserType.USER), "service")
+        membership = _membership(fields)
+        fields.done()
+        user = User(
+            str(uuid.uuid4()),
+            name,
+            UserType(kind),
+            self._clock(),
+            email,
+            {caller.organization: membership},
+        )
+        await self._identity.add_user(user, now=user.created_at)
+        return user
+
+    async def change_member(self, caller: Caller, user_id: str, body: Mapping[str, object]) -> User:
+        """The user with another role in the caller's organization.
+
+        Raises:
+            InvalidFields, NotFound: as their names say.
+            Conflict: the organization would be left without an administrator.
+        """
+        fields = Fields(body, known=("role", "cluster"))
+        membership = _membership(fields)
+        fields.done()
+        await self.member(caller, user_id)
+        user = await self._identity.set_membership(
+            user_id, caller.organization, membership, now=self._clock()
+        )
+        if user is None:
+            raise _user_not_found(user_id)
+        await self._refresh()
+        return user
+
+    async def remove_member(self, caller: Caller, user_id: str) -> None:
+        """Take the user out of the organization; one that is in no other is deleted, tokens
+        included.
+
+        Raises:
+            NotFound: the organization has no such user.
+            Conflict: the organization would be left without an administrator.
+        """
+        removed = await self._identity.remove_member(
+            user_id, caller.organization, now=self._clock()
+        )
+        if not removed:
+            raise _user_not_found(user_id)
+        await self._refresh()
+
+    # The current user
+
+    async def change_profile(self, principal: Principal, body: Mapping[str, object]) -> User:
+        """The caller's own user with another name or e-mail address.
+
+        Raises:
+            InvalidFields: lists every invalid field.
+            Conflict: another user has the e-mail address.
+        """
+        fields = Fields(body, known=("name", "email"), ignored=_READ_ONLY_PROFILE)
+        if body.get("properties"):
+            fields.problem("properties", "cannot be stored", "an empty object, or none")
+        user = principal.user
+        name, email = user.name, user.email
+        if "name" in body:
+            name = fields.text("name", None, "1 to 200 characters", longest=200)
+        if "email" in body:
+            email = fields.optional_text("email", _EMAIL, "an e-mail address")
+        fields.done()
+        changed = await self._identity.update_profile(
+            user.id, name=name, email=email, now=self._clock()
+        )
+        if changed is None:
+            raise _user_not_found(user.id)
+        await self._refresh()
+        return changed
+
+    # Tokens
+
+    async def tokens(self, principal: Principal, user_id: str) -> list[TokenInfo]:
+        """Raises NotFound or Forbidden where the caller may not manage this user's tokens."""
+        await self._token_owner(principal, user_id)
+        return await self._identity.tokens(user_id)
+
+    async def token(self, principal: Principal, user_id: str, token_id: str) -> TokenInfo:
+        """Raises NotFound where there is no such token; else as :meth:`tokens`."""
+        await self._token_owner(principal, user_id)
+        info = await self._identity.token(user_id, token_id)
+        if info is None:
+            raise _token_not_found(token_id)
+        return info
+
+    async def create_token(
+        self, principal: Principal, user_id: str, body: Mapping[str, object]
+    ) -> Secret:
+        """A new token, shown this once.
+
+        A token never outlives the one that it was created with, so that a stolen short-lived
+        token cannot be turned into a lasting one; and a service user's own token creates none.
+
+        Raises:
+            InvalidFields, NotFound, Forbidden: as their names say.
+            Conflict: the user has a token with this id.
+        """
+        owner = await self._token_owner(principal, user_id)
+        fields = Fields(body, known=("id", "type", "description", "expires_at"))
+        token_id = fields.text(
+            "id", _TOKEN_ID, "1 to 63 letters, digits, '.', '_' and '-'", longest=63
+        )
+        if body.get("type") != _TOKEN_TYPE:
+            fields.problem("type", "is not a type of token", f"'{_TOKEN_TYPE}'")
+        description = fields.optional_text("description", None, "up to 500 characters", 500) or ""
+        now = self._clock()
+        expires_at = _expiry(fields, now, principal)
+        fields.done()
+        return await self._issue(
+            owner.id, token_id, description, now, principal.user.id, expires_at
+        )
+
+    async def delete_token(self, principal: Principal, user_id: str, token_id: str) -> None:
+        """Revoke a token: it stops on every replica within a second. Raises as :meth:`token`."""
+        await self._token_owner(principal, user_id)
+        if not await self._identity.delete_token(user_id, token_id, now=self._clock()):
+            raise _token_not_found(token_id)
+        await self._refresh()
+
+    async def _token_owner(self, principal: Principal, user_id: str) -> User:
+        owner = await self._identity.user(user_id)
+        known = owner is not None and (
+            owner.id == principal.user.id or access.shares_organization(principal.user, owner)
+        )
+        if owner is None or not known:
+            raise _user_not_found(user_id)
+        if not access.may_manage_tokens(principal.user, owner):
+            raise Forbidden(
+                "Tokens of a user are managed by an administrator of every organization that "
+                "the user is in; a person also manages their own.",
+                code="not_your_tokens",
+            )
+        return owner
+
+    async def _issue(
+        self,
+        user_id: str,
+        token_id: str,
+        description: str,
+        now: datetime,
+        created_by: str | None = None,
+        expires_at: datetime | None = None,
+    ) -> Secret:
+        secret = token_format.generate()
+        info = TokenInfo(user_id, token_id, description, now, created_by or user_id, expires_at)
+        await self._identity.create_token(info, token_format.digest(secret.reveal()), now=now)
+        return secret
+
+    async def _refresh(self) -> None:
+        if self._sessions is not None:
+            await self._sessions.refresh()
+
+
+def _membership(fields: Fields) -> Membership:
+    role = fields.choice("role", Role, tuple(Role), None)
+    cluster = fields.optional_text("cluster", None, CLUSTER_EXPECTED, 63)
+    if role == Role.CLUSTER:
+        if cluster is None:
+            fields.problem("cluster", "is missing for the role 'cluster'", "a cluster name")
+        elif not is_cluster_name(cluster):
+            fields.problem("cluster", "is not a cluster name", CLUSTER_EXPECTED)
+    elif cluster is not None:
+        fields.problem("cluster", "is given for another role", "no cluster, or role 'cluster'")
+    return Membership(Role(role) if role else Role.READER, cluster)
+
+
+def _expiry(fields: Fields, now: datetime, principal: Principal) -> datetime | None:
+    moment: datetime | None = None
+    text = fields.optional_text("expires_at", None, timestamp.EXPECTED)
+    if text is not None:
+        try:
+            moment = timestamp.parse(text)
+        except ValueError:
+            fields.problem("expires_at", "is not a time", timestamp.EXPECTED)
+        else:
+            if moment <= now:
+                fields.problem("expires_at", "is in the past", "a time to come")
+    limit = principal.token_expires_at
+    if limit is not None and (moment is None or moment > limit):
+        fields.problem(
+            "expires_at",
+            "is later than the end of the token that you call with",
+            f"a time up to {timestamp.render(limit)}",
+        )
+    return moment
+
+
+def _user_not_found(user_id: str) -> NotFound:
+    return NotFound(
+        f"There is no user '{user_id[:64]}' that you can manage.", code="user_not_found"
+    )
+
+
+def _token_not_found(token_id: str) -> NotFound:
+    return NotFound(f"The user has no token '{token_id[:64]}'.", code="token_not_found")

@@ -1,0 +1,61 @@
+"""What has to be thrown away in time."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from pullpass.broker.clock import Clock
+from pullpass.domain.errors import StoreUnavailable
+from pullpass.store.changes import ChangeFeed
+from pullpass.store.identity import IdentityStore
+from pullpass.store.issued import IssuedStore
+
+# A replica that was away for longer loads everything anew.
+CHANGES_KEPT = timedelta(days=1)
+# Long enough to see in a list why a job stopped working.
+EXPIRED_TOKENS_KEPT = timedelta(days=30)
+# Longer than the longest wait after a failure, which must not be forgotten.
+ISSUED_KEPT = timedelta(days=1)
+_INTERVAL = timedelta(hours=1)
+
+_log = structlog.get_logger("pullpass.maintenance")
+
+
+class Maintenance:
+    """Forgets old changes, long expired tokens, and what was issued and has ended. Every replica
+    may do it at any time.
+    """
+
+    def __init__(
+        self, feed: ChangeFeed, identity: IdentityStore, issued: IssuedStore, clock: Clock
+    ) -> None:
+        self._issued = issued
+        self._feed = feed
+        self._identity = identity
+        self._clock = clock
+
+    async def once(self) -> None:
+        """Raises StoreUnavailable where the database does not answer."""
+        now = self._clock()
+        changes = await self._feed.prune(now - CHANGES_KEPT)
+        tokens = await self._identity.purge_expired_tokens(now - EXPIRED_TOKENS_KEPT)
+        issued = await self._issued.purge(now - ISSUED_KEPT)
+        if changes or tokens or issued:
+            _log.info(
+                "maintenance",
+                changes_forgotten=changes,
+                tokens_deleted=tokens,
+                issued_forgotten=issued,
+            )
+
+    async def run(self) -> None:
+        """Once an hour until cancelled; a database that is away is tried again next time."""
+        while True:
+            await asyncio.sleep(_INTERVAL.total_seconds())
+            try:
+                await self.once()
+            except StoreUnavailable as error:
+                _log.warning("maintenance put off", error=error.message)
