@@ -1,0 +1,105 @@
+"""The ASGI application: routes from the table, authentication, permissions, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from pullpass.api import errors, openapi, reference
+from pullpass.api.call import Call, Services, bearer_token
+from pullpass.api.edge import Edge
+from pullpass.api.routes import OPERATIONS, PAGES, Entry, Operation
+from pullpass.domain import access
+from pullpass.domain.errors import NotFound, PullpassError
+
+_log = structlog.get_logger("pullpass.api")
+
+
+def create_app(services: Services) -> ASGIApp:
+    """The application over ``services``; it holds no state of its own."""
+    document = openapi.document()
+    by_path: dict[str, dict[str, Operation]] = {}
+    for operation in OPERATIONS + PAGES:
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+    routes = [_route(path, by_method, services) for path, by_method in by_path.items()]
+    routes += [
+        _fixed("/schema", reference.render(document).encode(), "text/html", reference.HEADERS),
+        _fixed("/schema/openapi.json", msgspec.json.encode(document), "application/json"),
+    ]
+    handlers = {HTTPException: _http_error, Exception: _unexpected}
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return Edge(app, services.metrics)
+
+
+def _route(path: str, by_method: Mapping[str, Operation], services: Services) -> Route:
+    async def endpoint(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        operation = by_method[method]
+        request.state.operation = operation.id
+        try:
+            return await operation.handler(await _admit(operation, request, services))
+        except PullpassError as error:
+            request.state.code = error.code
+            services.metrics.refused(error.code)
+            if errors.status_of(error) >= 500:
+                _log.error("failed", operation=operation.id, code=error.code, error=error.message)
+            return errors.error_response(error)
+
+    return Route(path, endpoint, methods=list(by_method))
+
+
+async def _admit(operation: Operation, request: Request, services: Services) -> Call:
+    if operation.access is Entry.PUBLIC:
+        return Call(request, services, None, None)
+    principal = await services.sessions.authenticate(bearer_token(request))
+    request.state.user = principal.user.id
+    # No id holds anything else, and PostgreSQL would not even take a NUL.
+    if not all(part.isascii() and part.isprintable() for part in request.path_params.values()):
+        raise NotFound("There is nothing at this path.", code="path_not_found")
+    if operation.access is Entry.SIGNED_IN:
+        return Call(request, services, principal, None)
+    organization = str(request.path_params["orgId"])
+    caller = access.require(principal, organization, operation.access)
+    return Call(request, services, principal, caller)
+
+
+def _fixed(
+    path: str, content: bytes, media_type: str, headers: Mapping[str, str] | None = None
+) -> Route:
+    async def endpoint(request: Request) -> Response:
+        request.state.operation = "schema"
+        return Response(content, headers=headers, media_type=media_type)
+
+    return Route(path, endpoint)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """The answer to what was not foreseen; the edge logs it."""
+    return errors.internal_error()
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """What the router itself refuses: an unknown path or method."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = error.headers if isinstance(error, HTTPException) else None
+    if status == 405:
+        allowed = (headers or {}).get("Allow", "")
+        return errors.body(
+            405, f"This path answers {allowed} only.", "method_not_allowed", None, headers
+        )
+    return errors.body(
+        status,
+        "There is nothing at this path. The API is described at /schema.",
+        "path_not_found",
+        None,
+        headers,
+    )

@@ -1,0 +1,80 @@
+"""What every request passes: its id, its log line, its metrics, and the last safety net."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pullpass.api.errors import internal_error
+from pullpass.api.metrics import Metrics
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+_CLIENT_CLOSED = 499
+
+_log = structlog.get_logger("pullpass.access")
+
+
+class Edge:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        # Clients of the compatible API join a base URL that ends in a slash with the path.
+        if scope["path"].startswith("//"):
+            scope["path"] = "/" + scope["path"].lstrip("/")
+        state = scope.setdefault("state", {})
+        state["operation"] = "none"
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except ClientDisconnect:
+                status = _CLIENT_CLOSED
+            except Exception:
+                # The last resort: whatever was not foreseen is logged, and never shown.
+                _log.exception("unexpected error", operation=state["operation"])
+                if not status:
+                    await internal_error()(scope, receive, send_with_headers)
+                status = 500
+            seconds = time.perf_counter() - began
+            self._metrics.answered(state["operation"], status, seconds)
+            _log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                operation=state["operation"],
+                status=status,
+                milliseconds=round(seconds * 1000, 2),
+                user=state.get("user"),
+                code=state.get("code"),
+            )
+
+
+def _request_id(given: str | None) -> str:
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given
+    return uuid.uuid4().hex

@@ -1,0 +1,95 @@
+"""Which credential an image, or a bare host, gets."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from pullpass.api.call import Call, answer
+from pullpass.api.models import (
+    ImageCredsResponse,
+    ImageMatch,
+    ImageReferenceResponse,
+    MatchedRecord,
+    MatchResponse,
+)
+from pullpass.api.registries import asked_cluster, creds_answer
+from pullpass.broker.credentials import Delivery, MatchedImage
+from pullpass.domain.errors import FieldProblem, InvalidFields
+from pullpass.domain.record import Record
+
+_MAX_IMAGES = 10_000
+
+
+async def match_images(call: Call) -> Response:
+    images = _images(await call.body())
+    found = await call.services.credentials.match(call.caller, images)
+    return answer(
+        MatchResponse(
+            results=[_image_match(item) for item in found],
+            unmatched=[
+                item.image for item in found if item.match is not None and item.match.winner is None
+            ],
+            malformed=[item.image for item in found if item.error is not None],
+        )
+    )
+
+
+async def get_image_creds(call: Call) -> Response:
+    image = call.required_query("image", "an image reference, like ghcr.io/acme/app:1.2")
+    cluster = asked_cluster(call)
+    delivery = await call.services.credentials.for_image(call.caller, image, cluster)
+    return creds_answer(call, delivery, _image_creds(delivery))
+
+
+async def get_host_creds(call: Call) -> Response:
+    host = call.required_query("host", "a registry host, like ghcr.io")
+    cluster = asked_cluster(call)
+    delivery = await call.services.credentials.for_host(call.caller, host, cluster)
+    return creds_answer(call, delivery, _image_creds(delivery))
+
+
+def _image_creds(delivery: Delivery) -> ImageCredsResponse:
+    record = delivery.record
+    return ImageCredsResponse(record.registry, id=record.id, type=record.type)
+
+
+def _images(body: dict[str, object]) -> list[str]:
+    expected = f"a list of up to {_MAX_IMAGES} image references"
+    problems = [
+        FieldProblem(name[:80], "is not a known field", "images")
+        for name in body
+        if name != "images"
+    ]
+    images = body.get("images")
+    if not isinstance(images, list) or len(images) > _MAX_IMAGES:
+        problem = "is missing" if images is None else "is not such a list"
+        problems.append(FieldProblem("images", problem, expected))
+        images = []
+    wrong = [at for at, image in enumerate(images) if not isinstance(image, str)]
+    problems += [
+        FieldProblem(f"images.{at}", "is not a string", "an image reference") for at in wrong[:20]
+    ]
+    if problems:
+        raise InvalidFields(problems)
+    return images
+
+
+def _image_match(item: MatchedImage) -> ImageMatch:
+    if item.error is not None:
+        return ImageMatch(item.image, error=item.error.message, code=item.error.code)
+    if item.reference is None or item.match is None:
+        return ImageMatch(item.image)
+    reference, match = item.reference, item.match
+    return ImageMatch(
+        item.image,
+        reference=ImageReferenceResponse(
+            reference.domain, reference.repository, reference.tag, reference.digest
+        ),
+        match=None if match.winner is None else _matched(match.winner),
+        candidates=[_matched(record) for record in match.candidates],
+        reason=match.reason,
+    )
+
+
+def _matched(record: Record) -> MatchedRecord:
+    return MatchedRecord(record.id, record.registry, record.type)

@@ -1,0 +1,147 @@
+"""The OpenAPI 3.1 document, made from the table of operations and the wire models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+
+import msgspec
+
+from pullpass import __version__
+from pullpass.api.models import ErrorInfoResponse, HealthResponse
+from pullpass.api.routes import OPERATIONS, Entry, Operation
+
+_PATH_PARAMETERS = {
+    "orgId": "Unique (alpha-numerical) organization identifier.",
+    "regId": "Unique (alpha-numerical) registry identifier.",
+    "userId": "The user ID.",
+    "tokenId": "The token ID.",
+}
+_ERROR_DESCRIPTIONS = {
+    400: "Request parameters or payload are incomplete or invalid.",
+    401: "Authentication token is missing or invalid.",
+    403: "The caller's role is too small, or the record is built in.",
+    404: "No such record, or an organization that the caller is no member of.",
+    409: "The id, or the normalized prefix, is taken.",
+    412: "The record was changed since the version that If-Match names.",
+    413: "The body is larger than 1 MiB.",
+    502: "The upstream gave no credential.",
+    503: "Not now: the database does not answer, or too much is under way. Try again.",
+}
+
+
+def document() -> dict[str, object]:
+    """The whole document, as a JSON value."""
+    types = _types(OPERATIONS)
+    schemas, components = msgspec.json.schema_components(
+        types, ref_template="#/components/schemas/{name}"
+    )
+    by_type = dict(zip(map(repr, types), schemas, strict=True))
+    paths: dict[str, dict[str, object]] = {}
+    for operation in OPERATIONS:
+        item = paths.setdefault(operation.path, {})
+        item[operation.method.lower()] = _operation(operation, by_type)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Pullpass API",
+            "version": __version__,
+            "description": "Registry credentials: which one an image gets, and handing it out.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "A Pullpass token."}
+            },
+        },
+    }
+
+
+def _types(operations: Iterable[Operation]) -> list[type]:
+    found: dict[str, type] = {repr(ErrorInfoResponse): ErrorInfoResponse}
+    for operation in operations:
+        for kind in (operation.body, operation.answer):
+            if kind is not None:
+                found[repr(kind)] = kind
+    return list(found.values())
+
+
+def _operation(
+    operation: Operation, schemas: Mapping[str, Mapping[str, object]]
+) -> dict[str, object]:
+    found: dict[str, object] = {
+        "operationId": operation.id,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "parameters": _parameters(operation),
+        "responses": _responses(operation, schemas),
+        "security": [] if operation.access is Entry.PUBLIC else [{"bearer": []}],
+    }
+    if operation.description:
+        found["description"] = operation.description
+    if operation.body is not None:
+        content = {"application/json": {"schema": schemas[repr(operation.body)]}}
+        found["requestBody"] = {"required": not operation.body_optional, "content": content}
+    return found
+
+
+def _parameters(operation: Operation) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": _PATH_PARAMETERS[name],
+            "schema": {"type": "string"},
+        }
+        for name in re.findall(r"\{(\w+)\}", operation.path)
+    ]
+    found += [
+        {
+            "name": query.name,
+            "in": "query",
+            "required": query.required,
+            "description": query.description,
+            "schema": query.schema,
+        }
+        for query in operation.query
+    ]
+    if operation.conditional:
+        found.append(
+            {
+                "name": "If-Match",
+                "in": "header",
+                "required": False,
+                "description": "Change the record only if its ETag is one of these.",
+                "schema": {"type": "string"},
+            }
+        )
+    return found
+
+
+def _responses(
+    operation: Operation, schemas: Mapping[str, Mapping[str, object]]
+) -> dict[str, object]:
+    success: dict[str, object] = {"description": HTTPStatus(operation.success).phrase}
+    if operation.answer is not None:
+        schema = schemas[repr(operation.answer)]
+        success["content"] = {"application/json": {"schema": schema}}
+    found: dict[str, object] = {str(operation.success): success}
+    unavailable = schemas[repr(ErrorInfoResponse)]
+    if operation.answer is HealthResponse:
+        unavailable = schemas[repr(HealthResponse)]
+    for status in operation.errors:
+        found[str(status)] = _error(status, schemas[repr(ErrorInfoResponse)])
+    found["503"] = _error(503, unavailable)
+    return found
+
+
+def _error(status: int, schema: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "description": _ERROR_DESCRIPTIONS[status],
+        "content": {"application/json": {"schema": schema}},
+    }

@@ -1,0 +1,128 @@
+"""All wiring: from settings to an application, and back down again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pullpass.api.app import create_app
+from pullpass.api.call import Services
+from pullpass.api.metrics import Metrics
+from pullpass.broker.builtins import BuiltinRecords
+from pullpass.broker.checks import CheckService
+from pullpass.broker.clock import utc_now
+from pullpass.broker.credentials import CredentialService
+from pullpass.broker.follower import Follower
+from pullpass.broker.health import Health
+from pullpass.broker.identity import IdentityService
+from pullpass.broker.issuing import Issuer
+from pullpass.broker.maintenance import Maintenance
+from pullpass.broker.records import RecordService
+from pullpass.broker.schedule import Schedule
+from pullpass.broker.sessions import Sessions
+from pullpass.broker.snapshots import Snapshots
+from pullpass.broker.vault import Vault
+from pullpass.domain.errors import PullpassError
+from pullpass.exchange.addresses import AddressGuard
+from pullpass.exchange.catalogue import exchangers
+from pullpass.exchange.probe import Prober
+from pullpass.sealing.keyring import Keyring
+from pullpass.server.settings import Settings, load_builtins
+from pullpass.server.startup import prepare
+from pullpass.store.changes import ChangeFeed
+from pullpass.store.identity import IdentityStore
+from pullpass.store.issued import IssuedStore
+from pullpass.store.keys import KeyStore
+from pullpass.store.records import RecordStore
+
+_log = structlog.get_logger("pullpass.server")
+
+
+@contextlib.asynccontextmanager
+async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
+    """The application over an open database; closing stops its background work.
+
+    Raises:
+        SettingsError, MasterKeyError, StoreUnavailable: nothing was started.
+    """
+    builtins = BuiltinRecords(load_builtins(settings.config))
+    database, key = await prepare(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(database.close)
+        feed = ChangeFeed(database)
+        follower = Follower(feed)
+        identity_store = IdentityStore(database)
+        record_store = RecordStore(database)
+        keyring = Keyring(key, KeyStore(database))
+        vault = Vault(keyring, utc_now)
+        metrics = Metrics()
+        guard = AddressGuard(settings.allow_networks)
+        issued_store = IssuedStore(database)
+        issuer = Issuer(
+            issued_store,
+            keyring,
+            exchangers(
+                settings.allow_networks,
+                ambient=settings.ambient_identity,
+                oidc_token_file=settings.oidc_token_file,
+            ),
+            Schedule(timedelta(seconds=settings.min_credential_seconds)),
+            utc_now,
+            metrics,
+        )
+        stack.push_async_callback(issuer.close)
+        sessions = Sessions(identity_store, feed, follower, utc_now)
+        snapshots = Snapshots(record_store, follower, builtins, issuer.forget)
+        await sessions.start()
+        await follower.catch_up()
+        credentials = CredentialService(snapshots, record_store, builtins, vault, issuer)
+        services = Services(
+            records=RecordService(record_store, snapshots, vault, issuer, utc_now),
+            credentials=credentials,
+            checks=CheckService(credentials, Prober(guard), utc_now),
+            identity=IdentityService(identity_store, sessions, utc_now),
+            sessions=sessions,
+            health=Health(database, follower),
+            metrics=metrics,
+        )
+        maintenance = Maintenance(feed, identity_store, issued_store, utc_now)
+        for work in (follower.run(), issuer.run(), maintenance.run()):
+            stack.push_async_callback(_stop, asyncio.create_task(work))
+        yield create_app(services)
+
+
+class Application:
+    """An ASGI application whose inside is made when the server starts (ASGI lifespan)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._inside: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif self._inside is not None:
+            await self._inside(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with open_application(self._settings) as self._inside:
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except PullpassError as error:
+            _log.error("cannot start", error=error.message)
+            await send({"type": "lifespan.startup.failed", "message": error.message})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

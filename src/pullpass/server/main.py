@@ -1,0 +1,106 @@
+"""Running the server: one supervising process, and workers that share its socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+
+import structlog
+from granian.constants import HTTPModes, Interfaces
+from granian.server import Server
+from starlette.types import ASGIApp
+
+from pullpass.domain.errors import PullpassError
+from pullpass.server import logs
+from pullpass.server.settings import Settings, load_builtins
+from pullpass.server.startup import prepare
+
+_GRACE_SECONDS = 15
+
+_log = structlog.get_logger("pullpass.server")
+
+
+class CannotListen(PullpassError):
+    """The address is in use, or not one of this machine's."""
+
+    default_code = "cannot_listen"
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; answers what has begun before it returns.
+
+    Raises:
+        SettingsError, MasterKeyError, StoreUnavailable, CannotListen: nothing was started.
+    """
+    logs.configure(settings.log_format, settings.log_level)
+    load_builtins(settings.config)
+    asyncio.run(_check(settings))
+    server = Server(
+        "pullpass",
+        address=_bindable(settings),
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        workers=settings.workers,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_enabled=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=_GRACE_SECONDS,
+    )
+    server.on_startup(partial(_announce, settings))
+    with _metrics_folder(settings.workers):
+        server.serve(target_loader=partial(_load, settings), wrap_loader=False)
+
+
+def _bindable(settings: Settings) -> str:
+    """The IP address to listen on, tried out: the server's own error would be a stack trace.
+
+    Raises:
+        CannotListen: no such address on this machine, or the port is in use.
+    """
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        family, kind, _, _, address = found[0]
+        with socket.socket(family, kind) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        raise CannotListen(
+            f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}."
+        ) from None
+    return str(address[0])
+
+
+@contextlib.contextmanager
+def _metrics_folder(workers: int) -> Iterator[None]:
+    """Where several workers add up what they count; one worker needs none."""
+    if workers == 1:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="pullpass-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield
+
+
+def _load(settings: Settings) -> ASGIApp:
+    # Only workers need what the application is made of: the supervisor starts without it.
+    from pullpass.server.application import Application
+
+    logs.configure(settings.log_format, settings.log_level)
+    return Application(settings)
+
+
+def _announce(settings: Settings) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{settings.port}"
+    _log.info("listening", url=url, workers=settings.workers, data_dir=str(settings.data_dir))
+
+
+async def _check(settings: Settings) -> None:
+    database, _ = await prepare(settings)
+    await database.close()

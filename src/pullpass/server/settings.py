@@ -1,0 +1,223 @@
+"""How a server is set up: options, then environment, then the configuration file, then defaults.
+
+Every setting has one name: `--data-dir` on the command line, `PULLPASS_DATA_DIR` in the
+environment, `data_dir` under `[server]` in the TOML file.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from pullpass.domain import draft as drafts
+from pullpass.domain.draft import Draft
+from pullpass.domain.errors import FieldProblem, InvalidFields, InvalidInput
+from pullpass.exchange.addresses import Network, parse_networks
+
+LogFormat = Literal["json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "log_format": get_args(LogFormat),
+    "log_level": get_args(LogLevel),
+    "ambient_identity": ("off", "on"),
+}
+_NUMBERS: Mapping[str, tuple[int, int]] = {
+    "port": (1, 65535),
+    "workers": (1, 64),
+    "min_credential_seconds": (0, 86400),
+}
+_DEFAULTS: Mapping[str, str] = {
+    "host": "127.0.0.1",
+    "port": "8080",
+    "data_dir": "data",
+    "workers": "1",
+    "log_format": "json",
+    "log_level": "info",
+    "ambient_identity": "off",
+    "min_credential_seconds": "900",
+}
+_OPTIONAL = ("database", "master_key_file", "allow_networks", "oidc_token_file")
+_NAMES = tuple(_DEFAULTS) + _OPTIONAL
+_PREFIX = "PULLPASS_"
+_MASTER_KEY = "PULLPASS_MASTER_KEY"
+
+
+class SettingsError(InvalidInput):
+    """A setting, or the configuration file, is wrong."""
+
+    default_code = "settings"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a server process needs to know. Secrets do not show in ``repr``.
+
+    ``ambient_identity``: whether records may use the server's own cloud identity;
+    ``oidc_token_file``: the server's own OIDC token, for Quay; ``min_credential_seconds``: what
+    is left at least of a short-lived credential that is handed out, where its lifetime allows.
+    """
+
+    host: str
+    port: int
+    data_dir: Path
+    workers: int
+    log_format: str
+    log_level: str
+    database: str = field(repr=False)
+    master_key_file: Path
+    master_key: str | None = field(repr=False)
+    allow_networks: tuple[Network, ...] = ()
+    ambient_identity: bool = False
+    oidc_token_file: Path | None = None
+    min_credential_seconds: int = 900
+    config: Path | None = None
+
+    @property
+    def uses_sqlite(self) -> bool:
+        return self.database.startswith("sqlite")
+
+
+def load(
+    options: Mapping[str, str | None], environment: Mapping[str, str] | None = None
+) -> Settings:
+    """The settings from command line options (None where not given) and the environment.
+
+    Raises:
+        SettingsError: lists every setting that is wrong and says where it came from.
+    """
+    environment = os.environ if environment is None else environment
+    config = options.get("config") or environment.get(_PREFIX + "CONFIG") or None
+    from_file = _server_table(Path(config)) if config else {}
+    values: dict[str, str] = {}
+    problems: list[str] = []
+    for name in _NAMES:
+        variable = _PREFIX + name.upper()
+        for source, value in (
+            ("--" + name.replace("_", "-"), options.get(name)),
+            (variable, environment.get(variable)),
+            (f"{config}: [server] {name}", _text(from_file.get(name))),
+            ("default", _DEFAULTS.get(name)),
+        ):
+            if value not in (None, ""):
+                values[name] = str(value)
+                problems += _problems(name, source, str(value))
+                break
+    if problems:
+        raise SettingsError(" ".join(problems))
+    data_dir = Path(values["data_dir"]).absolute()
+    return Settings(
+        host=values["host"],
+        port=int(values["port"]),
+        data_dir=data_dir,
+        workers=int(values["workers"]),
+        log_format=values["log_format"],
+        log_level=values["log_level"],
+        database=values.get("database") or f"sqlite:///{data_dir / 'pullpass.db'}",
+        master_key_file=Path(values.get("master_key_file") or data_dir / "master.key"),
+        master_key=environment.get(_MASTER_KEY) or None,
+        allow_networks=parse_networks(values.get("allow_networks", "")),
+        ambient_identity=values["ambient_identity"] == "on",
+        oidc_token_file=_path(values.get("oidc_token_file")),
+        min_credential_seconds=int(values["min_credential_seconds"]),
+        config=_path(config),
+    )
+
+
+def load_builtins(config: Path | None) -> list[Draft]:
+    """The built-in records: the `[[registries]]` tables of the configuration file.
+
+    A record's password is read from the file that `creds.password_file` names.
+
+    Raises:
+        SettingsError: a record is not valid; names the record and the field.
+    """
+    if config is None:
+        return []
+    tables = _read(config).get("registries", [])
+    if not isinstance(tables, list):
+        raise SettingsError(f"{config}: 'registries' must be written as [[registries]] tables.")
+    found: dict[str, Draft] = {}
+    for number, table in enumerate(tables, 1):
+        where = f"{config}: [[registries]] number {number}"
+        try:
+            draft = drafts.parse(_with_password(table, config.parent))
+        except InvalidFields as error:
+            raise SettingsError(f"{where}: {error.message}") from None
+        same = [other.id for other in found.values() if other.prefix == draft.prefix]
+        if draft.id in found or same:
+            raise SettingsError(f"{where}: the id or the registry is declared twice.")
+        found[draft.id] = draft
+    return list(found.values())
+
+
+def _with_password(table: object, folder: Path) -> dict[str, object]:
+    if not isinstance(table, dict):
+        raise InvalidFields([FieldProblem("registries", "is not a table", "[[registries]]")])
+    creds = table.get("creds")
+    if not isinstance(creds, dict) or "password_file" not in creds:
+        return table
+    path = folder / str(creds["password_file"])
+    try:
+        password = path.read_text().removesuffix("\n")
+    except (OSError, UnicodeDecodeError):
+        raise InvalidFields(
+            [FieldProblem("creds.password_file", f"cannot be read: {path}", "a readable file")]
+        ) from None
+    rest = {name: value for name, value in creds.items() if name != "password_file"}
+    return {**table, "creds": {**rest, "password": password}}
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text).absolute() if text else None
+
+
+def _text(value: object) -> object:
+    """A TOML list as the other sources write it."""
+    return ",".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _server_table(config: Path) -> Mapping[str, object]:
+    document = _read(config)
+    unknown = sorted(document.keys() - {"server", "registries"})
+    table = document.get("server", {})
+    if not isinstance(table, dict):
+        raise SettingsError(f"{config}: 'server' must be a table.")
+    unknown += sorted(f"server.{name}" for name in table.keys() - set(_NAMES))
+    if unknown:
+        raise SettingsError(
+            f"{config}: unknown: {', '.join(unknown)}. Known are [[registries]] and, under "
+            f"[server], {', '.join(_NAMES)}."
+        )
+    return table
+
+
+def _read(config: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(config.read_text())
+    except OSError as error:
+        raise SettingsError(
+            f"The configuration file {config} cannot be read: {error.strerror}."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The configuration file {config} is not TOML: {error}.") from None
+
+
+def _problems(name: str, source: str, value: str) -> list[str]:
+    if name in _CHOICES and value not in _CHOICES[name]:
+        return [f"{source} is {value!r}; expected one of {', '.join(_CHOICES[name])}."]
+    if name in _NUMBERS:
+        lowest, highest = _NUMBERS[name]
+        if not (value.isascii() and value.isdecimal() and lowest <= int(value) <= highest):
+            return [f"{source} is {value!r}; expected a number from {lowest} to {highest}."]
+    if name == "database" and not value.startswith(("sqlite:///", "postgres://", "postgresql://")):
+        return [f"{source} must be a URL that starts with sqlite:/// or postgresql://."]
+    if name == "allow_networks":
+        try:
+            parse_networks(value)
+        except ValueError as error:
+            return [f"{source}: {error}; expected networks like 10.0.0.0/8, fd00::/8."]
+    return []

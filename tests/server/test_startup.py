@@ -1,0 +1,138 @@
+"""Starting: the master key, the port, the database."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pullpass.sealing import master_key
+from tests.parts.ports import free_port
+from tests.parts.server import (
+    PullpassServer,
+    clean_environment,
+    initialize,
+    installed,
+    pullpass_server,
+)
+
+
+def serve(data_dir: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """`pullpass serve` where it is expected to give up at once."""
+    return subprocess.run(
+        [installed("pullpass"), "serve", "--data-dir", str(data_dir), *arguments],
+        env=clean_environment(env),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def contents(data_dir: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(data_dir.iterdir())}
+
+
+def store_password(server: PullpassServer, password: str) -> None:
+    done = server.cli(
+        *("registry", "create", "ghcr", "--registry", "ghcr.io", "--type", "basic"),
+        *("--username", "bot", "--password-stdin"),
+        stdin=password,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def stored_password(server: PullpassServer) -> str:
+    done = server.cli("creds", "ghcr.io/acme/app", "--output", "json")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_first_start_makes_files_for_the_owner_only(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with pullpass_server(data_dir):
+        assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
+        for name in ("master.key", "pullpass.db"):
+            assert stat.S_IMODE((data_dir / name).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("case", ["missing", "another", "broken", "another in the environment"])
+def test_without_its_master_key_a_database_is_neither_served_nor_changed(
+    tmp_path: Path, case: str
+) -> None:
+    data_dir, kept = tmp_path / "data", tmp_path / "kept.key"
+    with pullpass_server(data_dir) as server:
+        store_password(server, "canary-88c1")
+    shutil.copy(data_dir / "master.key", kept)
+    env = {}
+    match case:
+        case "missing":
+            (data_dir / "master.key").unlink()
+        case "another":
+            (data_dir / "master.key").write_text(master_key.generate())
+        case "broken":
+            (data_dir / "master.key").write_text("no key")
+        case _:
+            env["PULLPASS_MASTER_KEY"] = master_key.generate()
+    before = contents(data_dir)
+
+    refused = serve(data_dir, "--port", str(free_port()), **env)
+
+    assert refused.returncode == 1
+    assert "master key" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert contents(data_dir) == before
+
+    shutil.copy(kept, data_dir / "master.key")
+    with pullpass_server(data_dir, admin_token=server.admin_token) as again:
+        assert "canary-88c1" in stored_password(again)
+
+
+def test_the_master_key_can_come_from_the_environment_or_another_file(tmp_path: Path) -> None:
+    data_dir, key = tmp_path / "data", master_key.generate()
+    with pullpass_server(data_dir, env={"PULLPASS_MASTER_KEY": key}) as server:
+        store_password(server, "canary-88c2")
+    assert not (data_dir / "master.key").exists()
+    elsewhere = tmp_path / "elsewhere.key"
+    elsewhere.write_text(key)
+    env = {"PULLPASS_MASTER_KEY_FILE": str(elsewhere)}
+    with pullpass_server(data_dir, env=env, admin_token=server.admin_token) as again:
+        assert "canary-88c2" in stored_password(again)
+        environ = Path(f"/proc/{again.pid}/cmdline").read_bytes()
+        assert b"primaryKeyId" not in environ
+
+
+def test_a_port_in_use_is_told_in_one_line(tmp_path: Path) -> None:
+    with pullpass_server(tmp_path / "one") as server:
+        initialize(tmp_path / "two", "acme", env={})
+        refused = serve(tmp_path / "two", "--port", str(server.port))
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines() == [
+        f"pullpass: Cannot listen on 127.0.0.1 port {server.port}: Address already in use."
+    ]
+
+
+def test_a_database_that_is_not_there_is_told_without_its_password(tmp_path: Path) -> None:
+    url = f"postgresql://pullpass:canary-77@127.0.0.1:{free_port()}/pullpass"
+    refused = serve(tmp_path, "--port", str(free_port()), PULLPASS_DATABASE=url)
+    assert refused.returncode == 7
+    assert len(refused.stderr.splitlines()) == 1
+    assert "canary-77" not in refused.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_several_workers_serve_and_count_as_one(tmp_path: Path) -> None:
+    with pullpass_server(tmp_path / "data", arguments=["--workers", "2"]) as server:
+        store_password(server, "canary-88c3")
+        for _ in range(20):
+            assert server.cli("registry", "get", "ghcr").returncode == 0
+        metrics = httpx.get(f"{server.url}/metrics").text
+        line = (
+            'pullpass_http_requests_total{operation="getOrgsOrgIdRegistriesRegId",status="200"} 20'
+        )
+        assert line in metrics
