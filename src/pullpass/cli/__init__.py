@@ -1,0 +1,1 @@
+"""The command line: ``pullpass``. Start-up matters: commands are loaded when they are asked for."""

@@ -1,0 +1,58 @@
+"""Kinds of option values that click does not have."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from pullpass.client.models import SecretReferenceFields
+
+if TYPE_CHECKING:
+    MomentType = click.ParamType[datetime]
+    SecretType = click.ParamType[tuple[str, SecretReferenceFields]]
+else:
+    # Subscripting is for the type checker: older releases of click do not have it.
+    MomentType = SecretType = click.ParamType
+
+
+class Moment(MomentType):
+    """A time or a date; without an offset it is UTC."""
+
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(
+                f"{value!r} is no time; expected one like 2030-01-31T12:00:00Z or 2030-01-31.",
+                param,
+                ctx,
+            )
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+class SecretOption(SecretType):
+    """CLUSTER=NAMESPACE/NAME: the Kubernetes secret to copy for a cluster, or for all (`*`)."""
+
+    name = "cluster=namespace/name"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, SecretReferenceFields]:
+        cluster, _, reference = str(value).partition("=")
+        namespace, _, secret = reference.partition("/")
+        if not (cluster and namespace and secret):
+            self.fail(
+                f"{value!r} is not of the form CLUSTER=NAMESPACE/NAME "
+                "(as CLUSTER, * means every cluster).",
+                param,
+                ctx,
+            )
+        return cluster, {"namespace": namespace, "secret": secret}

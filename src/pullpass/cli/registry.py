@@ -1,0 +1,219 @@
+"""``pullpass registry``: the records of an organization."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from pullpass.cli.exit_codes import ExitCode
+from pullpass.cli.output import (
+    moment,
+    note,
+    output_option,
+    print_details,
+    print_json,
+    print_table,
+    yes_no,
+)
+from pullpass.cli.record_options import RecordOptions, record_options
+from pullpass.cli.session import Session
+from pullpass.cli.show import show_credentials
+from pullpass.client.models import Registry
+
+_id_argument = click.argument("registry_id", metavar="ID")
+_if_match_option = click.option(
+    "--if-match", metavar="ETAG", help="Only if the record is still at this version."
+)
+_yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+_CREATE_EXAMPLE = """\b
+pullpass registry create ghcr --registry ghcr.io/acme --type basic \\
+  --username robot --password-stdin < password
+"""
+
+
+@click.group()
+def registry() -> None:
+    """List, write and check registry records."""
+
+
+@registry.command("list")
+@output_option
+@click.pass_obj
+def list_(session: Session, output: str) -> None:
+    """List the records of the organization."""
+    with session.client() as client:
+        records = client.registries.list()
+    if output == "json":
+        print_json(records)
+    elif records:
+        print_table(
+            ["ID", "REGISTRY", "TYPE", "CI", "CREATED"],
+            (
+                [r.id, r.registry, r.type, yes_no(r.enable_ci), moment(r.created_at)]
+                for r in records
+            ),
+        )
+    else:
+        note(
+            "No registry records yet. Add one, for example: pullpass registry create ghcr "
+            "--registry ghcr.io --type basic --username USER --password-stdin"
+        )
+
+
+@registry.command()
+@_id_argument
+@output_option
+@click.pass_obj
+def get(session: Session, registry_id: str, output: str) -> None:
+    """Show a record. (The JSON can be edited and given to update --file.)"""
+    with session.client() as client:
+        _show(client.registries.get(registry_id), output)
+
+
+@registry.command(epilog=_CREATE_EXAMPLE)
+@click.argument("registry_id", metavar="[ID]", required=False)
+@record_options
+@output_option
+@click.pass_obj
+def create(session: Session, /, registry_id: str | None, output: str, **options: Any) -> None:
+    """Add a record under ID (with --file, ID may stand in the file)."""
+    parsed = RecordOptions(**options)
+    if parsed.file is None:
+        for value, name in (
+            (registry_id, "ID"),
+            (parsed.registry, "--registry"),
+            (parsed.type, "--type"),
+        ):
+            if value is None:
+                raise click.UsageError(f"{name} is missing.")
+    fields, _ = parsed.fields()
+    if registry_id is not None:
+        if fields.get("id", registry_id) != registry_id:
+            raise click.UsageError("ID is not the id in the file.")
+        fields["id"] = registry_id
+    with session.client() as client:
+        _show(client.registries.create(fields), output)
+
+
+@registry.command()
+@_id_argument
+@record_options
+@click.option("--clear-creds", is_flag=True, help="Remove the credential.")
+@click.option("--clear-secrets", is_flag=True, help="Remove the references to secrets.")
+@_if_match_option
+@output_option
+@click.pass_obj
+def update(
+    session: Session, /, registry_id: str, if_match: str | None, output: str, **options: Any
+) -> None:
+    """Change what is given of a record; the rest stays.
+
+    A new password needs --username too, since a credential is replaced as a whole. A --file
+    that holds an "etag" (as written by get -o json) is refused if the record has changed since.
+    """
+    fields, etag = RecordOptions(**options).fields()
+    if not fields:
+        raise click.UsageError("Nothing to change: give an option, or --file.")
+    with session.client() as client:
+        record = client.registries.update(
+            registry_id, fields, if_match=_quoted(if_match) if if_match else etag
+        )
+    _show(record, output)
+
+
+@registry.command()
+@_id_argument
+@_if_match_option
+@_yes_option
+@click.pass_obj
+def delete(session: Session, registry_id: str, if_match: str | None, yes: bool) -> None:
+    """Remove a record and its credential. This cannot be undone."""
+    confirm(f"Delete the registry record {registry_id!r} and its credential?", yes=yes)
+    with session.client() as client:
+        client.registries.delete(registry_id, if_match=_quoted(if_match) if if_match else None)
+    note(f"Deleted the registry record {registry_id!r}.")
+
+
+@registry.command()
+@_id_argument
+@click.option("--cluster", metavar="NAME", help="Only the secret reference for this cluster.")
+@output_option
+@click.pass_obj
+def creds(session: Session, registry_id: str, cluster: str | None, output: str) -> None:
+    """Print the credential of a record."""
+    with session.client() as client:
+        show_credentials(client.registries.creds(registry_id, cluster=cluster), output)
+
+
+@registry.command(short_help="Try the credential of a record on the live registry.")
+@_id_argument
+@click.option("--repository", metavar="PATH", help="Try to pull from this repository.")
+@output_option
+@click.pass_context
+def check(ctx: click.Context, registry_id: str, repository: str | None, output: str) -> None:
+    """Try the credential of a record on the live registry (exit code 6 if it fails)."""
+    session: Session = ctx.obj
+    with session.client() as client:
+        result = client.registries.check(registry_id, repository=repository)
+    if output == "json":
+        print_json(result)
+    else:
+        print_details({"Works": yes_no(result.ok), "Result": result.code, "Why": result.message})
+        if result.steps:
+            click.echo()
+            print_table(
+                ["STEP", "OK", "MS", "MESSAGE"],
+                (
+                    [step.name, yes_no(step.ok), f"{step.milliseconds:.0f}", step.message or ""]
+                    for step in result.steps
+                ),
+            )
+    if not result.ok:
+        ctx.exit(ExitCode.UPSTREAM)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on if ``yes``, or if a person says so.
+
+    Raises:
+        click.UsageError: there is nobody to ask.
+        click.ClickException: the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("Give --yes to delete without being asked.")
+    if not click.confirm(question, err=True):
+        raise click.ClickException("Nothing was deleted.")
+
+
+def _show(record: Registry, output: str) -> None:
+    if output == "json":
+        print_json(record)
+        return
+    print_details(
+        {
+            "ID": record.id,
+            "Registry": record.registry,
+            "Type": record.type,
+            "CI": yes_no(record.enable_ci),
+            "Created": f"{moment(record.created_at)} by {record.created_by}"
+            if record.created_by
+            else None,
+            "ETag": record.etag,
+        }
+        | {
+            f"Secret {cluster}": f"{reference.namespace}/{reference.secret}"
+            for cluster, reference in (record.secrets or {}).items()
+        }
+        | {f"Option {name}": str(value) for name, value in (record.options or {}).items()}
+    )
+
+
+def _quoted(etag: str) -> str:
+    """An ETag with the quotes that a shell takes away."""
+    return etag if etag == "*" or etag.endswith('"') else f'"{etag}"'

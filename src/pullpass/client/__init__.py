@@ -1,0 +1,1 @@
+"""The client of the Pullpass API: ``from pullpass.client.sync import Client``."""

@@ -1,0 +1,1 @@
+"""Programs that container clients call: standard library only, and nothing else of Pullpass."""

@@ -1,0 +1,203 @@
+"""``docker-credential-pullpass``: the credential helper of Docker, podman, skopeo and buildah.
+
+The protocol is that of https://github.com/docker/docker-credential-helpers: the action is the
+argument, the registry's address comes raw on stdin, the answer is JSON on stdout. Errors stand on
+stdout too, with exit code 1; one exact sentence there means "none here", and the client goes on
+without credentials, while any other text stops it and is shown.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pullpass.plugins.settings import Failed, settings
+from pullpass.plugins.transport import Answer, get
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Both as docker-credential-helpers and its clients spell them (credentials/error.go).
+NOT_FOUND = "credentials not found in native keychain"
+NO_SERVER_URL = "no credentials server URL"
+
+_USAGE = """\
+Usage: docker-credential-pullpass get|list|store|erase|version
+
+A credential helper: Docker, podman, skopeo and buildah call it. It asks a Pullpass server, which
+PULLPASS_URL, PULLPASS_ORG and PULLPASS_TOKEN (or PULLPASS_TOKEN_FILE) name. To use it for one
+registry, put this into ~/.docker/config.json:  {"credHelpers": {"ghcr.io": "pullpass"}}"""
+
+_FOREIGN = "the answer is not one of Pullpass; check PULLPASS_URL"
+_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com")
+_HUB_KEY = "https://index.docker.io/v1/"
+_WITHOUT_CREDENTIALS = ("public", "secret_ref")
+_LONGEST_QUESTION = 65536
+_LISTED_PREFIXES = 10
+
+
+def main() -> int:
+    """The exit code, for a command line with one action."""
+    arguments = sys.argv[1:]
+    action = arguments[0] if len(arguments) == 1 else ""
+    try:
+        if action == "get":
+            return _get(os.environ)
+        if action == "list":
+            return _list(os.environ)
+        if action in ("store", "erase"):
+            return _refuse(action)
+        if action in ("version", "--version", "-v"):
+            return _version()
+        print(_USAGE)
+        return 0 if action in ("help", "--help", "-h") else 1
+    except Failed as failure:
+        return _fail(str(failure))
+    except BrokenPipeError:
+        # Nobody reads; nor does the interpreter have to flush at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _get(environ: Mapping[str, str]) -> int:
+    server = _stdin()
+    if not server:
+        print(NO_SERVER_URL)
+        return 1
+    answer = get(settings(environ), "host-creds", {"host": server})
+    code = answer.text("code")
+    if answer.status == 404 and code == "ambiguous_host":
+        _explain_ambiguity(server, answer)
+        return _not_found()
+    if answer.status == 404 and code == "no_match":
+        return _not_found()
+    _require_success(answer, environ)
+    if not answer.text("registry"):
+        # Not "none here": the client would go on without credentials, and fail less clearly.
+        raise Failed(_FOREIGN)
+    username, password = answer.text("username"), answer.text("password")
+    if not username or not password:
+        # A public record, or one whose secret is in a cluster: there is nothing to log in with.
+        return _not_found()
+    _print_json({"ServerURL": server, "Username": username, "Secret": password})
+    return 0
+
+
+def _list(environ: Mapping[str, str]) -> int:
+    answer = get(settings(environ), "registries", {})
+    _require_success(answer, environ)
+    if not isinstance(answer.fields, list):
+        raise Failed(_FOREIGN)
+    servers = {}
+    for record in answer.fields:
+        if not isinstance(record, dict) or record.get("type") in _WITHOUT_CREDENTIALS:
+            continue
+        domain = _domain(str(record.get("registry", "")))
+        if domain and "*" not in domain:
+            servers[_HUB_KEY if domain in _HUB else domain] = ""
+    _print_json(servers)
+    return 0
+
+
+def _refuse(action: str) -> int:
+    # Read what is sent, so that the client does not fail on a closed pipe instead.
+    _stdin()
+    if action == "store":
+        return _fail(
+            "nothing is stored here: credentials are kept on the Pullpass server; "
+            "add them with 'pullpass registry create', or log in under another credential helper"
+        )
+    return _fail(
+        "nothing is erased here: credentials are kept on the Pullpass server; "
+        "remove them with 'pullpass registry delete'"
+    )
+
+
+def _version() -> int:
+    from pullpass import __version__
+
+    print(f"docker-credential-pullpass (pullpass) {__version__}")
+    return 0
+
+
+def _require_success(answer: Answer, environ: Mapping[str, str]) -> None:
+    if answer.status == 200:
+        return
+    sentence = answer.text("error")
+    if not sentence and answer.status not in (401, 403, 429, 502, 503, 504):
+        raise Failed(
+            f"the server answered {answer.status}, and not as Pullpass does; check PULLPASS_URL"
+        )
+    advice = {
+        401: "check PULLPASS_TOKEN"
+        if environ.get("PULLPASS_TOKEN")
+        else "check PULLPASS_TOKEN_FILE",
+        404: "check PULLPASS_ORG",
+        429: "try again later",
+        503: "try again later",
+        504: "try again later",
+    }.get(answer.status)
+    said = sentence.rstrip(".") or f"the server answered {answer.status}"
+    raise Failed(f"{said}; {advice}" if advice else said)
+
+
+def _explain_ambiguity(server: str, answer: Answer) -> None:
+    details = answer.fields.get("details") if isinstance(answer.fields, dict) else None
+    prefixes = details.get("prefixes") if isinstance(details, dict) else None
+    total = details.get("total") if isinstance(details, dict) else None
+    names = [str(prefix) for prefix in prefixes] if isinstance(prefixes, list) else []
+    count = total if isinstance(total, int) else len(names)
+    shown = ", ".join(names[:_LISTED_PREFIXES])
+    if count > _LISTED_PREFIXES:
+        shown += f" and {count - _LISTED_PREFIXES} more"
+    sys.stderr.write(
+        _one_line(
+            f"docker-credential-pullpass: no credential for {server}: a helper is asked by host, "
+            f"and there are records for {shown}. podman, skopeo and buildah take a key for each "
+            "path: log in to one with what 'pullpass creds IMAGE' prints, for example "
+            f"'podman login {names[0] if names else server}'."
+        )
+        + "\n"
+    )
+
+
+def _domain(registry: str) -> str:
+    """The host and port of a record's prefix, in lower case."""
+    rest = registry.strip()
+    scheme, separator, after = rest.partition("://")
+    if separator and scheme.lower() in ("http", "https"):
+        rest = after
+    return rest.partition("/")[0].lower()
+
+
+def _stdin() -> str:
+    if sys.stdin is None:
+        return ""
+    return sys.stdin.buffer.read(_LONGEST_QUESTION).decode(errors="replace").strip()
+
+
+def _not_found() -> int:
+    print(NOT_FOUND, flush=True)
+    return 1
+
+
+def _fail(message: str) -> int:
+    print(_one_line(f"docker-credential-pullpass: {message}"), flush=True)
+    return 1
+
+
+def _print_json(value: dict[str, str]) -> None:
+    import json
+
+    print(json.dumps(value), flush=True)
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

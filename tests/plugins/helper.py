@@ -1,0 +1,41 @@
+"""Runs ``docker-credential-pullpass`` as a container client does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+
+from tests.parts.server import installed
+
+MISS = "credentials not found in native keychain"
+TOKEN = "ppt_not-a-real-one"
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """An environment with these settings, and none of the machine's that would change the way."""
+    ours = ("pullpass_", "ssl_cert_")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().startswith(ours) and not name.lower().endswith("_proxy")
+    } | settings
+
+
+def settings(url: str, **more: str) -> dict[str, str]:
+    given = {"PULLPASS_URL": url, "PULLPASS_ORG": "acme", "PULLPASS_TOKEN": TOKEN}
+    return environment(**(given | more))
+
+
+def helper(
+    *arguments: str, env: Mapping[str, str], stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [installed("docker-credential-pullpass"), *arguments],
+        input=stdin,
+        env=dict(env),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
