@@ -6,9 +6,11 @@ from msgspec import UNSET
 from starlette.responses import Response
 
 from pullpass.api.call import Call, answer
-from pullpass.api.models import CheckResponse, CheckStep
+from pullpass.api.models.registries import CheckRequest, CheckResponse, CheckStep
+from pullpass.api.operation import Operation
 from pullpass.broker.fields import Fields
 from pullpass.domain import timestamp
+from pullpass.domain.access import Action
 
 # Longer than any image reference: 253 and 255 characters, port, tag and digest.
 _LONGEST = 1000
@@ -36,3 +38,22 @@ async def check_registry(call: Call) -> Response:
             ],
         )
     )
+
+
+OPERATIONS = (
+    Operation(
+        "checkRegistry",
+        "POST",
+        "/orgs/{orgId}/registries/{regId}/actions/check",
+        Action.CHECK_RECORDS,
+        check_registry,
+        "Registry",
+        "Tries the record's credential at the live registry, as container clients do.",
+        answer=CheckResponse,
+        body=CheckRequest,
+        body_optional=True,
+        errors=(400, 401, 403, 404, 413),
+        description="What goes wrong with the registry is the answer, and no error. A record "
+        "whose registry holds a `*` needs an `image` that says which host is meant.",
+    ),
+)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 from starlette.responses import Response
 
-from pullpass.api.models import ErrorInfoResponse
+from pullpass.api.models.common import ErrorInfoResponse
 from pullpass.domain import errors
 
 STATUS: Mapping[type[errors.PullpassError], int] = {

@@ -5,15 +5,18 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from pullpass.api.call import Call, answer
-from pullpass.api.models import (
+from pullpass.api.models.images import (
     ImageCredsResponse,
     ImageMatch,
     ImageReferenceResponse,
     MatchedRecord,
+    MatchRequest,
     MatchResponse,
 )
-from pullpass.api.registries import asked_cluster, creds_answer
+from pullpass.api.operation import Operation, Query
+from pullpass.api.registries import CLUSTER_QUERY, asked_cluster, creds_answer
 from pullpass.broker.credentials import Delivery, MatchedImage
+from pullpass.domain.access import Action
 from pullpass.domain.errors import FieldProblem, InvalidFields
 from pullpass.domain.record import Record
 
@@ -93,3 +96,59 @@ def _image_match(item: MatchedImage) -> ImageMatch:
 
 def _matched(record: Record) -> MatchedRecord:
     return MatchedRecord(record.id, record.registry, record.type)
+
+
+OPERATIONS = (
+    Operation(
+        "matchImages",
+        "POST",
+        "/orgs/{orgId}/registries/actions/match",
+        Action.READ_RECORDS,
+        match_images,
+        "Image",
+        "Which record each image matches, and why.",
+        answer=MatchResponse,
+        body=MatchRequest,
+        errors=(400, 401, 403, 404, 413),
+    ),
+    Operation(
+        "getImageCreds",
+        "GET",
+        "/orgs/{orgId}/image-creds",
+        Action.READ_CREDENTIALS,
+        get_image_creds,
+        "Image",
+        "The credential for an image: that of the most specific record that matches it.",
+        answer=ImageCredsResponse,
+        errors=(400, 401, 403, 404, 502),
+        query=(
+            Query(
+                "image",
+                "An image reference as people write it.",
+                {"type": "string", "minLength": 1, "example": "ghcr.io/acme/app:1.2"},
+                required=True,
+            ),
+            CLUSTER_QUERY,
+        ),
+    ),
+    Operation(
+        "getHostCreds",
+        "GET",
+        "/orgs/{orgId}/host-creds",
+        Action.READ_CREDENTIALS,
+        get_host_creds,
+        "Image",
+        "The credential for a registry host, as a Docker credential helper is asked for it.",
+        answer=ImageCredsResponse,
+        errors=(400, 401, 403, 404, 502),
+        query=(
+            Query(
+                "host",
+                "The server's URL or host, as Docker hands it to a helper.",
+                {"type": "string", "minLength": 1, "example": "https://index.docker.io/v1/"},
+                required=True,
+            ),
+            CLUSTER_QUERY,
+        ),
+    ),
+)

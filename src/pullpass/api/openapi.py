@@ -9,7 +9,7 @@ from http import HTTPStatus
 import msgspec
 
 from pullpass import __version__
-from pullpass.api.models import ErrorInfoResponse, HealthResponse
+from pullpass.api.models.common import ErrorInfoResponse, HealthResponse
 from pullpass.api.routes import OPERATIONS, Entry, Operation
 
 _PATH_PARAMETERS = {

@@ -6,7 +6,8 @@ from starlette.responses import RedirectResponse, Response
 
 from pullpass.api.call import Call, answer
 from pullpass.api.metrics import CONTENT_TYPE
-from pullpass.api.models import HealthResponse
+from pullpass.api.models.common import HealthResponse
+from pullpass.api.operation import Entry, Operation
 from pullpass.domain.errors import PullpassError
 
 
@@ -31,3 +32,41 @@ async def metrics(call: Call) -> Response:
 
 async def home(call: Call) -> Response:
     return RedirectResponse("/schema", 302)
+
+
+OPERATIONS = (
+    Operation(
+        "getHealthLive",
+        "GET",
+        "/health/live",
+        Entry.PUBLIC,
+        live,
+        "Operations",
+        "Whether the process answers.",
+        answer=HealthResponse,
+    ),
+    Operation(
+        "getHealthReady",
+        "GET",
+        "/health/ready",
+        Entry.PUBLIC,
+        ready,
+        "Operations",
+        "Whether this replica can do its work.",
+        answer=HealthResponse,
+    ),
+)
+
+# What answers no JSON, and so is not in the OpenAPI document.
+PAGES = (
+    Operation(
+        "getMetrics",
+        "GET",
+        "/metrics",
+        Entry.PUBLIC,
+        metrics,
+        "Operations",
+        "Metrics in the Prometheus text format.",
+    ),
+    Operation("getHome", "GET", "/", Entry.PUBLIC, home, "Operations", "The start page."),
+)

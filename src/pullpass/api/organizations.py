@@ -6,15 +6,21 @@ from msgspec import UNSET
 from starlette.responses import Response
 
 from pullpass.api.call import Call, answer
-from pullpass.api.models import (
+from pullpass.api.models.organizations import (
     LogoResponse,
+    NewServiceUserRequest,
     OrganizationResponse,
+    TokenDefinitionRequest,
     TokenInfoResponse,
     TokenResponse,
+    UserProfileExtendedRequest,
     UserProfileExtendedResponse,
+    UserRoleRequest,
     UserRoleResponse,
 )
+from pullpass.api.operation import Entry, Operation
 from pullpass.domain import timestamp
+from pullpass.domain.access import Action
 from pullpass.domain.identity import Organization, TokenInfo, User
 
 
@@ -138,3 +144,163 @@ def _token_info(info: TokenInfo) -> TokenInfoResponse:
         user_id=info.user_id,
         expires_at=UNSET if info.expires_at is None else timestamp.render(info.expires_at),
     )
+
+
+_USERS = "/orgs/{orgId}/users"
+_USER = f"{_USERS}/{{userId}}"
+_TOKENS = "/users/{userId}/tokens"
+_TOKEN = f"{_TOKENS}/{{tokenId}}"
+
+OPERATIONS = (
+    Operation(
+        "listOrganizations",
+        "GET",
+        "/orgs",
+        Entry.SIGNED_IN,
+        list_organizations,
+        "Organization",
+        "List active organizations the user has access to.",
+        answer=list[OrganizationResponse],
+        errors=(401,),
+    ),
+    Operation(
+        "getOrganization",
+        "GET",
+        "/orgs/{orgId}",
+        Action.READ_ORGANIZATION,
+        get_organization,
+        "Organization",
+        "Get the specified organization.",
+        answer=OrganizationResponse,
+        errors=(401, 404),
+    ),
+    Operation(
+        "listOrganizationUsers",
+        "GET",
+        _USERS,
+        Action.READ_USERS,
+        list_users,
+        "User",
+        "Lists the users of the organization with their roles.",
+        answer=list[UserRoleResponse],
+        errors=(401, 403, 404),
+    ),
+    Operation(
+        "createOrganizationUser",
+        "POST",
+        _USERS,
+        Action.WRITE_USERS,
+        create_user,
+        "User",
+        "Adds a service user (or a person) to the organization.",
+        success=201,
+        answer=UserRoleResponse,
+        body=NewServiceUserRequest,
+        errors=(400, 401, 403, 404, 409, 413),
+    ),
+    Operation(
+        "getOrganizationUser",
+        "GET",
+        _USER,
+        Action.READ_USERS,
+        get_user,
+        "User",
+        "A user of the organization.",
+        answer=UserRoleResponse,
+        errors=(401, 403, 404),
+    ),
+    Operation(
+        "updateOrganizationUser",
+        "PATCH",
+        _USER,
+        Action.WRITE_USERS,
+        update_user,
+        "User",
+        "Gives a user another role in the organization.",
+        answer=UserRoleResponse,
+        body=UserRoleRequest,
+        errors=(400, 401, 403, 404, 409, 413),
+    ),
+    Operation(
+        "deleteOrganizationUser",
+        "DELETE",
+        _USER,
+        Action.WRITE_USERS,
+        delete_user,
+        "User",
+        "Removes a user from the organization. One that is in no other is deleted.",
+        success=204,
+        errors=(401, 403, 404, 409),
+    ),
+    Operation(
+        "getCurrentUser",
+        "GET",
+        "/current-user",
+        Entry.SIGNED_IN,
+        get_current_user,
+        "UserProfile",
+        "Gets the extended profile of the current user.",
+        answer=UserProfileExtendedResponse,
+        errors=(401,),
+    ),
+    Operation(
+        "updateCurrentUser",
+        "PATCH",
+        "/current-user",
+        Entry.SIGNED_IN,
+        update_current_user,
+        "UserProfile",
+        "Updates the extended profile of the current user.",
+        answer=UserProfileExtendedResponse,
+        body=UserProfileExtendedRequest,
+        errors=(400, 401, 404, 409, 413),
+    ),
+    Operation(
+        "listUserTokens",
+        "GET",
+        _TOKENS,
+        Entry.SIGNED_IN,
+        list_tokens,
+        "TokenInfo",
+        "Lists tokens associated with a user.",
+        answer=list[TokenInfoResponse],
+        errors=(401, 403, 404),
+    ),
+    Operation(
+        "createUserToken",
+        "POST",
+        _TOKENS,
+        Entry.SIGNED_IN,
+        create_token,
+        "TokenInfo",
+        "Creates a new static token for a user.",
+        answer=TokenResponse,
+        body=TokenDefinitionRequest,
+        errors=(400, 401, 403, 404, 409, 413),
+        description="The token is shown this once. It never outlives the token that the call "
+        "was made with.",
+    ),
+    Operation(
+        "getUserToken",
+        "GET",
+        _TOKEN,
+        Entry.SIGNED_IN,
+        get_token,
+        "TokenInfo",
+        "Gets a specific token associated with a user.",
+        answer=TokenInfoResponse,
+        errors=(401, 403, 404),
+    ),
+    Operation(
+        "deleteUserToken",
+        "DELETE",
+        _TOKEN,
+        Entry.SIGNED_IN,
+        delete_token,
+        "TokenInfo",
+        "Deletes a specific token associated with a user.",
+        success=204,
+        errors=(401, 403, 404),
+        description="It stops on every replica within a second.",
+    ),
+)

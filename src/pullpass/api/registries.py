@@ -12,15 +12,25 @@ from msgspec import UNSET, UnsetType
 from starlette.responses import Response, StreamingResponse
 
 from pullpass.api.call import Call, answer
-from pullpass.api.models import (
+from pullpass.api.models.registries import (
     ClusterSecretResponse,
     RegistryCredsResponse,
+    RegistryRequest,
     RegistryResponse,
 )
+from pullpass.api.operation import Operation, Query
 from pullpass.broker.credentials import Delivery
 from pullpass.domain import timestamp
+from pullpass.domain.access import Action
 from pullpass.domain.errors import FieldProblem, InvalidFields
-from pullpass.domain.record import CLUSTER_EXPECTED, Record, Secrets, is_cluster_name, is_id
+from pullpass.domain.record import (
+    CLUSTER_EXPECTED,
+    CLUSTER_PATTERN,
+    Record,
+    Secrets,
+    is_cluster_name,
+    is_id,
+)
 
 _DEFAULT_PAGE = 50
 
@@ -168,3 +178,99 @@ def _page_start(token: str) -> str:
             [FieldProblem("page", "is not a page token", "the token of a Link header")]
         )
     return record_id
+
+
+CLUSTER_QUERY = Query(
+    "cluster",
+    "Narrow `secrets` to the one for this cluster.",
+    {"type": "string", "pattern": CLUSTER_PATTERN},
+)
+_REGISTRIES = "/orgs/{orgId}/registries"
+_REGISTRY = f"{_REGISTRIES}/{{regId}}"
+_PAGING = (
+    Query(
+        "per_page",
+        "Page the list, this many records a page. Without it the list is whole.",
+        {"type": "integer", "minimum": 1, "maximum": 100},
+    ),
+    Query("page", "The page token of a `Link` header.", {"type": "string"}),
+)
+
+OPERATIONS = (
+    Operation(
+        "getOrgsOrgIdRegistries",
+        "GET",
+        _REGISTRIES,
+        Action.READ_RECORDS,
+        list_registries,
+        "Registry",
+        "Lists available registries for the organization.",
+        answer=list[RegistryResponse],
+        errors=(400, 401, 404),
+        query=_PAGING,
+    ),
+    Operation(
+        "postOrgsOrgIdRegistries",
+        "POST",
+        _REGISTRIES,
+        Action.WRITE_RECORDS,
+        create_registry,
+        "Registry",
+        "Creates a new registry record.",
+        success=201,
+        answer=RegistryResponse,
+        body=RegistryRequest,
+        errors=(400, 401, 403, 404, 409, 413),
+    ),
+    Operation(
+        "getOrgsOrgIdRegistriesRegId",
+        "GET",
+        _REGISTRY,
+        Action.READ_RECORDS,
+        get_registry,
+        "Registry",
+        "Loads a registry record details.",
+        answer=RegistryResponse,
+        errors=(400, 401, 404),
+    ),
+    Operation(
+        "patchOrgsOrgIdRegistriesRegId",
+        "PATCH",
+        _REGISTRY,
+        Action.WRITE_RECORDS,
+        patch_registry,
+        "Registry",
+        "Updates (patches) an existing registry record.",
+        answer=RegistryResponse,
+        body=RegistryRequest,
+        errors=(400, 401, 403, 404, 409, 412, 413),
+        conditional=True,
+        description="Takes a full or a partial body: what is absent stays, `creds` and `secrets` "
+        "replace the whole value, `null` clears it. The result must be valid as a whole.",
+    ),
+    Operation(
+        "deleteOrgsOrgIdRegistriesRegId",
+        "DELETE",
+        _REGISTRY,
+        Action.WRITE_RECORDS,
+        delete_registry,
+        "Registry",
+        "Deletes an existing registry record and all associated credentials and secrets.",
+        success=204,
+        errors=(400, 401, 403, 404, 412),
+        conditional=True,
+        description="Deletions are irreversible.",
+    ),
+    Operation(
+        "getOrgsOrgIdRegistriesRegIdCreds",
+        "GET",
+        f"{_REGISTRY}/creds",
+        Action.READ_CREDENTIALS,
+        get_registry_creds,
+        "Registry",
+        "Returns current account credentials or secret details for the registry.",
+        answer=RegistryCredsResponse,
+        errors=(400, 401, 403, 404, 502),
+        query=(CLUSTER_QUERY,),
+    ),
+)

@@ -1,0 +1,1 @@
+"""What stands on the wire, for writing answers and for the OpenAPI document."""

@@ -1,0 +1,33 @@
+"""What every part of the wire shares."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from pullpass.domain import timestamp
+
+Timestamp = Annotated[
+    str,
+    Meta(
+        pattern=timestamp.PATTERN,
+        description="UTC time in simplified extended ISO format.",
+        examples=["2020-06-22T09:37:23.523Z"],
+    ),
+]
+
+
+class HealthResponse(Struct, omit_defaults=True):
+    """Whether the server works, and what is wrong where it does not."""
+
+    status: str
+    problem: str | None = None
+
+
+class ErrorInfoResponse(Struct):
+    """An error: a sentence a person can act on, a stable code, details for programs."""
+
+    error: str
+    code: str
+    details: dict[str, Any] | UnsetType = UNSET
