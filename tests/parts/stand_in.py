@@ -8,7 +8,8 @@ import json
 import ssl
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -43,6 +44,7 @@ class StandIn:
 
     ``calls``: every request as it came. ``delay``: seconds before each answer. ``skew``: by how
     many seconds its clock is ahead. ``fault``: what it answers to everything while that is set.
+    :meth:`held`: it takes requests and answers none.
     """
 
     def __init__(self, certificates: Certificates | None = None) -> None:
@@ -53,6 +55,8 @@ class StandIn:
         self.lock = threading.Lock()
         self._certificates = certificates
         self._stopping = threading.Event()
+        self._open = threading.Event()
+        self._open.set()
         self._port = 0
         self.start()
 
@@ -84,9 +88,19 @@ class StandIn:
 
     def stop(self) -> None:
         self._stopping.set()
+        self._open.set()
         self._http.shutdown()
         self._thread.join()
         self._http.server_close()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Answer nothing that comes, until the block ends."""
+        self._open.clear()
+        try:
+            yield
+        finally:
+            self._open.set()
 
     def __enter__(self) -> Self:
         return self
@@ -102,6 +116,7 @@ class StandIn:
     def _answer(self, request: Received) -> Scripted:
         with self.lock:
             self.calls.append(request)
+        self._open.wait()
         self._stopping.wait(self.delay)
         if self.fault is not None:
             return self.fault
