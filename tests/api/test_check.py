@@ -342,3 +342,41 @@ def test_no_password_is_in_the_log_or_in_an_answer(
             assert_absent(answer.content, "an answer", (RIGHT, WRONG))
         assert '"operation": "checkRegistry"' in server.log_text()
         assert_absent(server.log_text(), "the log", (RIGHT, WRONG))
+
+
+async def test_the_last_result_stands_on_the_record(allowed: Api, registry: DockerRegistry) -> None:
+    await record(allowed, registry.address)
+    path = "/orgs/acme/registries"
+    made = (await allowed.call("GET", f"{path}/team")).json()
+    assert "status" not in made
+    found = await check(allowed)
+    expected = {name: found[name] for name in ("ok", "code", "message", "checked_at")}
+    answer = await allowed.call("GET", f"{path}/team")
+    assert answer.json() == made | {"status": expected | {"since": found["checked_at"]}}
+    listed = (await allowed.call("GET", path)).json()
+    assert [item["status"] for item in listed] == [answer.json()["status"]]
+
+    again = await check(allowed)
+    status = (await allowed.call("GET", f"{path}/team")).json()["status"]
+    assert (status["checked_at"], status["since"]) == (again["checked_at"], found["checked_at"])
+
+    # What was read can be written back; the new version was never checked.
+    etag = {"If-Match": answer.headers["ETag"]}
+    written = await allowed.call("PATCH", f"{path}/team", json=answer.json(), headers=etag)
+    assert written.status_code == 200, written.text
+    assert "status" not in written.json()
+    assert "status" not in (await allowed.call("GET", f"{path}/team")).json()
+
+
+async def test_the_status_of_a_built_in_record(tmp_path: Path, registry: DockerRegistry) -> None:
+    (tmp_path / "pullpass.toml").write_text(
+        f'[[registries]]\nid = "company"\nregistry = "{registry.address}"\ntype = "basic"\n'
+        f'creds = {{ username = "bot", password = "{WRONG}" }}\n'
+    )
+    options = {"allow_networks": "127.0.0.0/8", "config": str(tmp_path / "pullpass.toml")}
+    async for api in open_api(tmp_path / "data", **options):
+        found = await check(api, "company")
+        assert found["code"] == "unauthorized"
+        listed = (await api.call("GET", "/orgs/acme/registries")).json()
+        assert listed[0]["status"]["code"] == "unauthorized"
+        assert listed[0]["status"]["since"] == found["checked_at"]

@@ -136,7 +136,7 @@ def test_a_reader_that_goes_away_is_no_news() -> None:
             text=True,
             check=True,
         )
-    assert done.stdout.splitlines() == ["ID    REGISTRY  TYPE    CI  CREATED", "141"]
+    assert done.stdout.splitlines() == ["ID    REGISTRY  TYPE    CI  CREATED  LAST CHECK", "141"]
     assert done.stderr == ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from urllib.parse import urlencode
 
 import msgspec
@@ -17,12 +17,14 @@ from pullpass.api.models.registries import (
     RegistryCredsResponse,
     RegistryRequest,
     RegistryResponse,
+    RegistryStatusResponse,
 )
 from pullpass.api.operation import Operation, Query
 from pullpass.broker.credentials import Delivery
 from pullpass.domain import timestamp
 from pullpass.domain.access import Action
 from pullpass.domain.errors import FieldProblem, InvalidFields
+from pullpass.domain.probe import Status
 from pullpass.domain.record import (
     CLUSTER_EXPECTED,
     CLUSTER_PATTERN,
@@ -40,7 +42,7 @@ async def list_registries(call: Call) -> Response:
     if size is None and token is None:
         chunks = call.services.records.list(call.caller)
         # Read before the status line leaves, so that a missing database is still a 503.
-        first: list[Record] = await anext(chunks, [])
+        first: Sequence[Record] = await anext(chunks, [])
         return StreamingResponse(
             _json_array(first, chunks),
             headers={"Cache-Control": "no-store"},
@@ -96,6 +98,17 @@ def registry_response(record: Record) -> RegistryResponse:
         options=UNSET if record.options is None else dict(record.options),
         created_at=UNSET if record.created_at is None else timestamp.render(record.created_at),
         created_by=UNSET if record.created_by is None else record.created_by,
+        status=UNSET if record.status is None else _status(record.status),
+    )
+
+
+def _status(status: Status) -> RegistryStatusResponse:
+    return RegistryStatusResponse(
+        ok=status.ok,
+        code=status.code,
+        message=status.message,
+        checked_at=timestamp.render(status.checked_at),
+        since=timestamp.render(status.since),
     )
 
 
@@ -152,7 +165,7 @@ def _expected_versions(call: Call) -> frozenset[str] | None:
 
 
 async def _json_array(
-    first: list[Record], rest: AsyncIterator[list[Record]]
+    first: Sequence[Record], rest: AsyncIterator[Sequence[Record]]
 ) -> AsyncIterator[bytes]:
     yield b"[" + _json_items(first)
     async for chunk in rest:
@@ -160,7 +173,7 @@ async def _json_array(
     yield b"]"
 
 
-def _json_items(records: list[Record]) -> bytes:
+def _json_items(records: Sequence[Record]) -> bytes:
     return msgspec.json.encode([registry_response(record) for record in records])[1:-1]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pullpass.broker.clock import Clock
-from pullpass.broker.credentials import CredentialService
+from pullpass.broker.credentials import CredentialService, Held
 from pullpass.domain.access import Caller
 from pullpass.domain.errors import (
     ExchangeFailed,
@@ -17,10 +17,11 @@ from pullpass.domain.errors import (
 )
 from pullpass.domain.image import ImageReference
 from pullpass.domain.prefix import RegistryPrefix
-from pullpass.domain.probe import Probe, ProbeCode
+from pullpass.domain.probe import Probe, ProbeCode, Status
 from pullpass.domain.record import Record
 from pullpass.domain.record_types import RecordType
 from pullpass.exchange.probe import Prober, Target
+from pullpass.store.checks import CheckStore
 
 _AT_ONCE = 8
 
@@ -34,10 +35,15 @@ class Check:
 
 
 class CheckService:
-    """Runs a few checks at once: each waits on a host that somebody else chose."""
+    """Runs a few checks at once: each waits on a host that somebody else chose. The last result
+    of each record is kept, as its status.
+    """
 
-    def __init__(self, credentials: CredentialService, prober: Prober, clock: Clock) -> None:
+    def __init__(
+        self, credentials: CredentialService, store: CheckStore, prober: Prober, clock: Clock
+    ) -> None:
         self._credentials = credentials
+        self._store = store
         self._prober = prober
         self._clock = clock
         self._running = 0
@@ -55,6 +61,7 @@ class CheckService:
             InvalidFields: no repository or image, or not the record's; or the record is for many
                 hosts and ``image`` does not say which.
             NotFound: no such record.
+            StoreUnavailable: the result cannot be kept.
             Unavailable: too many checks are running (``too_many_checks``).
         """
         now = self._clock()
@@ -71,12 +78,19 @@ class CheckService:
             )
         self._running += 1
         try:
-            credential = await self._credentials.usable(held, target.domain)
-            return Check(await self._prober.probe(target, credential, now), now)
-        except ExchangeFailed as error:
-            return Check(Probe(ProbeCode.EXCHANGE_FAILED, error.message), now)
+            probe = await self._probe(held, target, now)
         finally:
             self._running -= 1
+        status = Status(probe.code, probe.message, now, since=now)
+        await self._store.save(caller.organization, record.id, record.version, status)
+        return Check(probe, now)
+
+    async def _probe(self, held: Held, target: Target, now: datetime) -> Probe:
+        try:
+            credential = await self._credentials.usable(held, target.domain)
+        except ExchangeFailed as error:
+            return Probe(ProbeCode.EXCHANGE_FAILED, error.message)
+        return await self._prober.probe(target, credential, now)
 
 
 def _target(record: Record, repository: str | None, image: str | None) -> Target:

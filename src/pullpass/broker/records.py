@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import dataclasses
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from pullpass.broker.builtins import refuse_change
 from pullpass.broker.clock import Clock
@@ -24,6 +25,7 @@ from pullpass.domain.errors import (
 from pullpass.domain.record import Record
 from pullpass.domain.record_types import TYPE_RULES
 from pullpass.sealing.keyring import SealBroken
+from pullpass.store.checks import CheckStore
 from pullpass.store.records import RecordStore, StoredRecord
 
 _LIST_CHUNK = 1000
@@ -36,6 +38,7 @@ class RecordService:
     def __init__(
         self,
         records: RecordStore,
+        checks: CheckStore,
         snapshots: Snapshots,
         vault: Vault,
         issuer: Issuer,
@@ -43,22 +46,21 @@ class RecordService:
     ) -> None:
         self._issuer = issuer
         self._records = records
+        self._checks = checks
         self._snapshots = snapshots
         self._vault = vault
         self._clock = clock
 
     async def get(self, caller: Caller, record_id: str) -> Record:
-        """Raises NotFound where the organization has no such record."""
+        """The record with its status. Raises NotFound where the organization has none such."""
         stored = await self._records.get(caller.organization, record_id)
-        if stored is not None:
-            return stored.record
-        builtin = await self._builtin(caller, record_id)
-        if builtin is not None:
-            return builtin
-        raise record_not_found(record_id)
+        record = await self._builtin(caller, record_id) if stored is None else stored.record
+        if record is None:
+            raise record_not_found(record_id)
+        return (await self._with_status(caller, [record]))[0]
 
-    async def page(self, caller: Caller, *, after: str | None, limit: int) -> list[Record]:
-        """At most ``limit`` records with an id after ``after``, by id."""
+    async def page(self, caller: Caller, *, after: str | None, limit: int) -> Sequence[Record]:
+        """At most ``limit`` records with an id after ``after``, by id, each with its status."""
         own = await self._records.page(caller.organization, after=after, limit=limit)
         snapshot = await self._snapshots.get(caller.organization)
         own_ids = {record.id for record in own}
@@ -67,9 +69,10 @@ class RecordService:
             for record in snapshot.builtins.values()
             if record.id not in own_ids and (after is None or record.id > after)
         ]
-        return sorted(own + builtins, key=lambda record: record.id)[:limit]
+        found = sorted(own + builtins, key=lambda record: record.id)[:limit]
+        return await self._with_status(caller, found)
 
-    async def list(self, caller: Caller) -> AsyncIterator[list[Record]]:
+    async def list(self, caller: Caller) -> AsyncIterator[Sequence[Record]]:
         """All records by id, in chunks, however many there are."""
         after: str | None = None
         while chunk := await self.page(caller, after=after, limit=_LIST_CHUNK):
@@ -181,6 +184,13 @@ class RecordService:
         if not TYPE_RULES[record.type].exchanged:
             return None
         return await self._issuer.ending(organization, record, creds)
+
+    async def _with_status(self, caller: Caller, records: Sequence[Record]) -> Sequence[Record]:
+        statuses = await self._checks.of(caller.organization, [record.id for record in records])
+        return [
+            dataclasses.replace(record, status=statuses.get((record.id, record.version)))
+            for record in records
+        ]
 
     async def _builtin(self, caller: Caller, record_id: str) -> Record | None:
         snapshot = await self._snapshots.get(caller.organization)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pullpass.cli.exit_codes import ExitCode
+from pullpass.cli.checks import check
 from pullpass.cli.output import (
     moment,
     note,
@@ -20,7 +20,7 @@ from pullpass.cli.output import (
 from pullpass.cli.record_options import RecordOptions, record_options
 from pullpass.cli.session import Session
 from pullpass.cli.show import show_credentials
-from pullpass.client.models import Registry
+from pullpass.client.models import Registry, Status
 
 _id_argument = click.argument("registry_id", metavar="ID")
 _if_match_option = click.option(
@@ -51,10 +51,17 @@ def list_(session: Session, output: str) -> None:
         print_json(records)
     elif records:
         print_table(
-            ["ID", "REGISTRY", "TYPE", "CI", "CREATED"],
+            ["ID", "REGISTRY", "TYPE", "CI", "CREATED", "LAST CHECK"],
             (
-                [r.id, r.registry, r.type, yes_no(r.enable_ci), moment(r.created_at)]
-                for r in records
+                [
+                    record.id,
+                    record.registry,
+                    record.type,
+                    yes_no(record.enable_ci),
+                    moment(record.created_at),
+                    _last_check(record.status),
+                ]
+                for record in records
             ),
         )
     else:
@@ -149,31 +156,7 @@ def creds(session: Session, registry_id: str, cluster: str | None, output: str) 
         show_credentials(client.registries.creds(registry_id, cluster=cluster), output)
 
 
-@registry.command(short_help="Try the credential of a record on the live registry.")
-@_id_argument
-@click.option("--repository", metavar="PATH", help="Try to pull from this repository.")
-@output_option
-@click.pass_context
-def check(ctx: click.Context, registry_id: str, repository: str | None, output: str) -> None:
-    """Try the credential of a record on the live registry (exit code 6 if it fails)."""
-    session: Session = ctx.obj
-    with session.client() as client:
-        result = client.registries.check(registry_id, repository=repository)
-    if output == "json":
-        print_json(result)
-    else:
-        print_details({"Works": yes_no(result.ok), "Result": result.code, "Why": result.message})
-        if result.steps:
-            click.echo()
-            print_table(
-                ["STEP", "OK", "MS", "MESSAGE"],
-                (
-                    [step.name, yes_no(step.ok), f"{step.milliseconds:.0f}", step.message or ""]
-                    for step in result.steps
-                ),
-            )
-    if not result.ok:
-        ctx.exit(ExitCode.UPSTREAM)
+registry.add_command(check)
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -204,6 +187,7 @@ def _show(record: Registry, output: str) -> None:
             "Created": f"{moment(record.created_at)} by {record.created_by}"
             if record.created_by
             else None,
+            "Last check": _last_check(record.status) if record.status else None,
             "ETag": record.etag,
         }
         | {
@@ -212,6 +196,14 @@ def _show(record: Registry, output: str) -> None:
         }
         | {f"Option {name}": str(value) for name, value in (record.options or {}).items()}
     )
+
+
+def _last_check(status: Status | None) -> str:
+    if status is None:
+        return "-"
+    if status.ok or status.since == status.checked_at:
+        return f"{status.code}, {moment(status.checked_at)}"
+    return f"{status.code}, {moment(status.checked_at)} (failing since {moment(status.since)})"
 
 
 def _quoted(etag: str) -> str:

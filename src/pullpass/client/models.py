@@ -65,8 +65,33 @@ class SecretReference:
 
 
 @dataclass(frozen=True, slots=True)
+class Status:
+    """What the last check of a record came to; ``since``: when the first of the checks in a row
+    was that came to the same, that it works or that it does not.
+    """
+
+    ok: bool
+    code: str
+    message: str
+    checked_at: datetime | None = None
+    since: datetime | None = None
+
+    @classmethod
+    def read(cls, fields: Fields) -> Status:
+        return cls(
+            fields.truth("ok"),
+            fields.text("code"),
+            fields.text("message"),
+            fields.moment("checked_at"),
+            fields.moment("since"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Registry:
-    """A registry record. ``etag`` names its version, where the answer was about one record."""
+    """A registry record. ``etag`` names its version, where the answer was about one record;
+    ``status`` is None where the record was not checked since it was written.
+    """
 
     id: str
     registry: str
@@ -76,6 +101,7 @@ class Registry:
     options: Mapping[str, object] | None = None
     created_at: datetime | None = None
     created_by: str | None = None
+    status: Status | None = None
     etag: str | None = None
 
     @classmethod
@@ -89,6 +115,7 @@ class Registry:
             options=fields.raw("options"),
             created_at=fields.moment("created_at"),
             created_by=fields.optional_text("created_by"),
+            status=Status.read(fields.child("status")) if "status" in fields else None,
             etag=etag,
         )
 

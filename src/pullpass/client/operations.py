@@ -72,10 +72,17 @@ def registry_creds(
 
 
 def check_registry(
-    organization: str, registry_id: str, *, repository: str | None = None
+    organization: str,
+    registry_id: str,
+    *,
+    repository: str | None = None,
+    image: str | None = None,
 ) -> Operation[Check]:
-    """Try the credential on the live registry; on one ``repository`` where it is given."""
-    body = {} if repository is None else {"repository": repository}
+    """Try the credential on the live registry; with ``repository`` (the path of one) or
+    ``image`` (whole, as a record with a `*` needs it), also to pull from there.
+    """
+    given = {"repository": repository, "image": image}
+    body = {name: value for name, value in given.items() if value is not None}
     target = _registries(organization, registry_id, "actions", "check")
     return wire.send("POST", target, body, wire.one(Check.read))
 

@@ -180,10 +180,14 @@ class Registries:
             operations.registry_creds(self._organization(), registry_id, cluster=cluster)
         )
 
-    def check(self, registry_id: str, *, repository: str | None = None) -> Check:
+    def check(
+        self, registry_id: str, *, repository: str | None = None, image: str | None = None
+    ) -> Check:
         """Try the record's credential on the live registry."""
         return self._run(
-            operations.check_registry(self._organization(), registry_id, repository=repository)
+            operations.check_registry(
+                self._organization(), registry_id, repository=repository, image=image
+            )
         )
 
     def match(self, images: Sequence[str]) -> Matches:

@@ -40,7 +40,7 @@ _USERNAME_LENGTH = 1024
 _PASSWORD_LENGTH = 65536
 _OWN_FIELDS = ("id", "registry", "type", "creds", "secrets", "enable_ci", "options")
 # Clients send back what they read: these are taken and ignored, since they cannot be changed.
-_READ_ONLY_FIELDS = ("created_at", "created_by")
+_READ_ONLY_FIELDS = ("created_at", "created_by", "status")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -45,6 +46,22 @@ class Probe:
     code: ProbeCode
     message: str
     steps: tuple[Step, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return self.code is ProbeCode.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the last check of a record came to. ``since``: the first of the checks in a row that
+    came to the same, that it works or that it does not.
+    """
+
+    code: ProbeCode
+    message: str
+    checked_at: datetime
+    since: datetime
 
     @property
     def ok(self) -> bool:

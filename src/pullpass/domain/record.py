@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pullpass.domain.prefix import RegistryPrefix
+from pullpass.domain.probe import Status
 from pullpass.domain.record_types import RecordType
 
 # The reference document's pattern, and a length that leaves room for the name of a pull secret.
@@ -39,7 +40,9 @@ Secrets = Mapping[str, SecretReference]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A registry record without its credentials. ``version`` changes with every write."""
+    """A registry record without its credentials. ``version`` changes with every write;
+    ``status`` is of the last check of that version, where somebody asks for it.
+    """
 
     id: str
     registry: str
@@ -52,6 +55,7 @@ class Record:
     created_by: str | None
     version: int = 0
     builtin: bool = False
+    status: Status | None = None
 
     def secrets_for(self, cluster: str) -> Secrets:
         """The one entry that holds for ``cluster``: its own, else `*`, else none."""

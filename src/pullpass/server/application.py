@@ -35,6 +35,7 @@ from pullpass.sealing.keyring import Keyring
 from pullpass.server.settings import Settings, load_builtins
 from pullpass.server.startup import prepare
 from pullpass.store.changes import ChangeFeed
+from pullpass.store.checks import CheckStore
 from pullpass.store.identity import IdentityStore
 from pullpass.store.issued import IssuedStore
 from pullpass.store.keys import KeyStore
@@ -58,6 +59,7 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
         follower = Follower(feed)
         identity_store = IdentityStore(database)
         record_store = RecordStore(database)
+        check_store = CheckStore(database)
         keyring = Keyring(key, KeyStore(database))
         vault = Vault(keyring, utc_now)
         metrics = Metrics()
@@ -82,9 +84,9 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
         await follower.catch_up()
         credentials = CredentialService(snapshots, record_store, builtins, vault, issuer)
         services = Services(
-            records=RecordService(record_store, snapshots, vault, issuer, utc_now),
+            records=RecordService(record_store, check_store, snapshots, vault, issuer, utc_now),
             credentials=credentials,
-            checks=CheckService(credentials, Prober(guard), utc_now),
+            checks=CheckService(credentials, check_store, Prober(guard), utc_now),
             identity=IdentityService(identity_store, sessions, utc_now),
             sessions=sessions,
             health=Health(database, follower),

@@ -19,6 +19,7 @@ from pullpass.domain.prefix import RegistryPrefix
 from pullpass.domain.record import Record, SecretReference, Secrets
 from pullpass.domain.record_types import RecordType
 from pullpass.store.changes import announce, head_of, organization_feed
+from pullpass.store.checks import drop_check
 from pullpass.store.engine import Database, in_chunks
 from pullpass.store.issued import drop_issued
 from pullpass.store.schema import records
@@ -189,6 +190,7 @@ class RecordStore:
                 await connection.rollback()
                 return False
             await connection.execute(delete(records).where(*_key(organization, record_id)))
+            await drop_check(connection, organization, record_id)
             if ends_identity is not None:
                 await drop_issued(connection, organization, ends_identity)
         return True

@@ -156,6 +156,25 @@ issued = Table(
 )
 Index("issued_touched_at", issued.c.touched_at)
 
+# No foreign key to the records: built-in ones, which are in no table, are checked too.
+checks = Table(
+    "checks",
+    metadata,
+    Column(
+        "organization_id",
+        SortedText,
+        ForeignKey("organizations.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("record_id", SortedText, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("ok", Boolean, nullable=False),
+    Column("code", SortedText, nullable=False),
+    Column("message", SortedText, nullable=False),
+    Column("checked_at", Milliseconds, nullable=False),
+    Column("since", Milliseconds, nullable=False),
+)
+
 settings = Table(
     "settings",
     metadata,

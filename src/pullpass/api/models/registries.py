@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -39,6 +39,15 @@ Options = Annotated[
     dict[str, str],
     Meta(description="What the type needs beyond user name and password. Validated per type."),
 ]
+
+CheckCode = Annotated[
+    str,
+    Meta(
+        description="`ok`, or what went wrong.",
+        extra_json_schema={"enum": [code.value for code in ProbeCode]},
+    ),
+]
+CheckMessage = Annotated[str, Meta(description="For a person, in a sentence or two.")]
 
 
 class ClusterSecretRequest(Struct, forbid_unknown_fields=True):
@@ -95,6 +104,23 @@ class RegistryRequest(Struct, forbid_unknown_fields=True):
     created_by: (
         Annotated[str | None, Meta(description="Read-only: taken and ignored.")] | UnsetType
     ) = UNSET
+    status: (
+        Annotated[dict[str, Any] | None, Meta(description="Read-only: taken and ignored.")]
+        | UnsetType
+    ) = UNSET
+
+
+class RegistryStatusResponse(Struct):
+    """What the last check of the record came to."""
+
+    ok: bool
+    code: CheckCode
+    message: CheckMessage
+    checked_at: Timestamp
+    since: Annotated[
+        Timestamp,
+        Meta(description="When the first of the checks in a row was that came to the same."),
+    ]
 
 
 class RegistryResponse(Struct):
@@ -108,6 +134,7 @@ class RegistryResponse(Struct):
     options: Options | UnsetType = UNSET
     created_at: Timestamp | UnsetType = UNSET
     created_by: Annotated[str, Meta(description="Who created this record.")] | UnsetType = UNSET
+    status: RegistryStatusResponse | UnsetType = UNSET
 
 
 class RegistryCredsResponse(Struct):
@@ -160,13 +187,7 @@ class CheckResponse(Struct):
     """Whether the record's credential works at the live registry, and what to do if not."""
 
     ok: bool
-    code: Annotated[
-        str,
-        Meta(
-            description="`ok`, or what went wrong.",
-            extra_json_schema={"enum": [code.value for code in ProbeCode]},
-        ),
-    ]
-    message: Annotated[str, Meta(description="For a person, in a sentence or two.")]
+    code: CheckCode
+    message: CheckMessage
     checked_at: Timestamp
     steps: list[CheckStep]
