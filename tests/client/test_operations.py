@@ -90,7 +90,7 @@ def test_pages_hold_what_the_list_holds(client: Client) -> None:
     listed = [record.id for record in client.registries.list()]
     assert len(listed) >= 5
     for per_page in (1, 2, 100):
-        assert sorted(record.id for record in client.registries.pages(per_page)) == sorted(listed)
+        assert sorted(record.id for record in client.registries.iterate(per_page)) == sorted(listed)
 
 
 def test_images_and_hosts(client: Client) -> None:

@@ -93,7 +93,7 @@ def test_many_images_are_asked_in_parts_and_answered_as_one() -> None:
 def test_pages_are_followed_by_their_token_and_never_to_another_address() -> None:
     link = '<https://elsewhere.example/x?page=t%2F2&per_page=1>; rel="next"'
     with talk(answer([RECORD], Link=link), answer([RECORD | {"id": "quay"}])) as (client, server):
-        assert [record.id for record in client.registries.pages(1)] == ["ghcr", "quay"]
+        assert [record.id for record in client.registries.iterate(1)] == ["ghcr", "quay"]
     assert [request.target for request in server.requests] == [
         "/orgs/acme/registries?per_page=1",
         "/orgs/acme/registries?per_page=1&page=t%2F2",

@@ -11,6 +11,24 @@ from pullpass.client.secret import Secret
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
+class Destination:
+    """Where operations go: a server, and the organization that they are about."""
+
+    def __init__(self, url: str, organization: str | None) -> None:
+        self.base = base_url(url)
+        self._organization = organization
+
+    def organization(self) -> str:
+        """The client's own organization.
+
+        Raises:
+            InvalidArgument: the client was given none.
+        """
+        if not self._organization:
+            raise InvalidArgument("This needs an organization, and the client was given none.")
+        return self._organization
+
+
 def base_url(url: str) -> str:
     """``url`` without a slash at its end.
 

@@ -37,11 +37,15 @@ class InvalidArgument(ClientError, ValueError):
 
 
 class ConnectionFailed(ClientError):
-    """``timed_out`` tells a server that did not answer in time from one that is not there."""
+    """``timed_out`` tells a server that did not answer in time from one that is not there.
 
-    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+    ``unsent``: there was no connection, so the server has seen nothing of the request.
+    """
+
+    def __init__(self, message: str, *, timed_out: bool = False, unsent: bool = False) -> None:
         super().__init__(message)
         self.timed_out = timed_out
+        self.unsent = unsent
 
 
 class InvalidAnswer(ClientError):

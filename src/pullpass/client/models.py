@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypedDict, TypeVar
+from typing import TypedDict
 
 from pullpass.client.fields import Fields
 from pullpass.client.secret import Secret
-
-T = TypeVar("T")
 
 
 class SecretReferenceFields(TypedDict):
@@ -42,14 +40,6 @@ class RegistryFields(TypedDict, total=False):
     creds: CredsFields | None
     secrets: Mapping[str, SecretReferenceFields] | None
     options: Mapping[str, object] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """One page of a list; ``next`` is the token of the page after it, None on the last."""
-
-    items: tuple[T, ...]
-    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,42 +12,43 @@ from pullpass.client.models import (
     Check,
     Credentials,
     Matches,
-    Page,
     Registry,
     RegistryFields,
 )
 from pullpass.client.paging import next_page
 from pullpass.client.secret import Secret
-from pullpass.client.wire import Operation, Response, path
+from pullpass.client.wire import Operation, Page, Response, path
 
 MOST_IMAGES = 10_000
 
 
-def list_registries(
-    organization: str, *, per_page: int | None = None, page: str | None = None
-) -> Operation[Page[Registry]]:
-    """All records; or a page of ``per_page`` (1 to 100), the one that ``page`` names."""
-    return wire.get(
-        _registries(organization),
-        {"per_page": None if per_page is None else str(per_page), "page": page},
-        lambda response: Page(
-            each(decode(response.body), Registry.read), next_page(response.headers.get("link", ""))
-        ),
-    )
+def list_registries(organization: str) -> Operation[tuple[Registry, ...]]:
+    """All records, in one answer."""
+    return wire.get(_registries(organization), {}, _each_registry)
+
+
+def page_registries(organization: str, per_page: int = 100) -> Operation[Page[Registry]]:
+    """All records, fetched ``per_page`` (1 to 100) at a time."""
+    return _page(organization, per_page, None)
 
 
 def get_registry(organization: str, registry_id: str) -> Operation[Registry]:
+    """One record; its ``etag`` names the version."""
     return wire.get(_registries(organization, registry_id), {}, _registry)
 
 
 def create_registry(organization: str, fields: RegistryFields) -> Operation[Registry]:
+    """A new record, from `id`, `registry`, `type` and what the type needs."""
     return wire.send("POST", _registries(organization), _plain(fields), _registry)
 
 
 def update_registry(
     organization: str, registry_id: str, fields: RegistryFields, *, if_match: str | None = None
 ) -> Operation[Registry]:
-    """``if_match``: an ETag; a record that has changed since is left as it is (412)."""
+    """Change what ``fields`` holds: what is absent stays, None clears.
+
+    ``if_match``: an ETag; a record that has changed since is left as it is (PreconditionFailed).
+    """
     return wire.send(
         "PATCH",
         _registries(organization, registry_id),
@@ -60,13 +61,14 @@ def update_registry(
 def delete_registry(
     organization: str, registry_id: str, *, if_match: str | None = None
 ) -> Operation[None]:
+    """Remove the record, its credentials and references. Cannot be undone."""
     return wire.delete(_registries(organization, registry_id), headers=_if_match(if_match))
 
 
 def registry_creds(
     organization: str, registry_id: str, *, cluster: str | None = None
 ) -> Operation[Credentials]:
-    """``cluster`` narrows ``secrets`` to the entry that holds for it."""
+    """The credential of one record; ``cluster`` narrows ``secrets`` to the entry for it."""
     target = _registries(organization, registry_id, "creds")
     return wire.get(target, {"cluster": cluster}, wire.one(Credentials.read))
 
@@ -104,6 +106,7 @@ def match_images(organization: str, images: Sequence[str]) -> list[Operation[Mat
 def image_creds(
     organization: str, image: str, *, cluster: str | None = None
 ) -> Operation[Credentials]:
+    """The credential for an image; NotFound (`no_match`) where no record matches it."""
     target = path("orgs", organization, "image-creds")
     return wire.get(target, {"image": image, "cluster": cluster}, wire.one(Credentials.read))
 
@@ -111,34 +114,41 @@ def image_creds(
 def host_creds(
     organization: str, host: str, *, cluster: str | None = None
 ) -> Operation[Credentials]:
+    """The credential for a host; NotFound (`no_match`, or `ambiguous_host`)."""
     target = path("orgs", organization, "host-creds")
     return wire.get(target, {"host": host, "cluster": cluster}, wire.one(Credentials.read))
 
 
 def current_user() -> Operation[Profile]:
+    """The user whose token this is, with its roles."""
     return wire.get(path("current-user"), {}, wire.one(Profile.read))
 
 
 def update_current_user(*, name: str | None = None, email: str | None = None) -> Operation[Profile]:
+    """Change the name or the e-mail address of the user whose token this is."""
     given = {"name": name, "email": email}
     body = {key: value for key, value in given.items() if value is not None}
     return wire.send("PATCH", path("current-user"), body, wire.one(Profile.read))
 
 
 def list_organizations() -> Operation[tuple[Organization, ...]]:
+    """The organizations that the user is a member of."""
     return wire.get(path("orgs"), {}, lambda answer: each(decode(answer.body), Organization.read))
 
 
 def get_organization(organization: str) -> Operation[Organization]:
+    """The client's own organization."""
     return wire.get(path("orgs", organization), {}, wire.one(Organization.read))
 
 
 def list_users(organization: str) -> Operation[tuple[User, ...]]:
+    """The members of the organization."""
     target = path("orgs", organization, "users")
     return wire.get(target, {}, lambda answer: each(decode(answer.body), User.read))
 
 
 def get_user(organization: str, user_id: str) -> Operation[User]:
+    """One member, with its role."""
     return wire.get(path("orgs", organization, "users", user_id), {}, wire.one(User.read))
 
 
@@ -162,21 +172,25 @@ def create_user(
 def update_user(
     organization: str, user_id: str, role: str, *, cluster: str | None = None
 ) -> Operation[User]:
+    """Give a member another role; the role `cluster` needs ``cluster``."""
     body = {"role": role} if cluster is None else {"role": role, "cluster": cluster}
     target = path("orgs", organization, "users", user_id)
     return wire.send("PATCH", target, body, wire.one(User.read))
 
 
 def delete_user(organization: str, user_id: str) -> Operation[None]:
+    """Remove a user from the organization; one that is in no other is deleted."""
     return wire.delete(path("orgs", organization, "users", user_id))
 
 
 def list_tokens(user_id: str) -> Operation[tuple[TokenInfo, ...]]:
+    """The tokens of a user, without their values."""
     target = path("users", user_id, "tokens")
     return wire.get(target, {}, lambda answer: each(decode(answer.body), TokenInfo.read))
 
 
 def get_token(user_id: str, token_id: str) -> Operation[TokenInfo]:
+    """One token, without its value."""
     return wire.get(path("users", user_id, "tokens", token_id), {}, wire.one(TokenInfo.read))
 
 
@@ -187,7 +201,10 @@ def create_token(
     description: str | None = None,
     expires_at: datetime | None = None,
 ) -> Operation[IssuedToken]:
-    """``expires_at`` is an aware time; without one the token does not expire."""
+    """A new token: this is the only time that it is shown.
+
+    ``expires_at`` is an aware time; without one the token does not expire.
+    """
     body: dict[str, str] = {"id": token_id, "type": "static"}
     if description is not None:
         body["description"] = description
@@ -197,11 +214,26 @@ def create_token(
 
 
 def delete_token(user_id: str, token_id: str) -> Operation[None]:
+    """Revoke a token: every replica refuses it within a second."""
     return wire.delete(path("users", user_id, "tokens", token_id))
 
 
 def _registries(organization: str, *rest: str) -> str:
     return path("orgs", organization, "registries", *rest)
+
+
+def _page(organization: str, per_page: int, page: str | None) -> Operation[Page[Registry]]:
+    def read(response: Response) -> Page[Registry]:
+        after = next_page(response.headers.get("link", ""))
+        following = None if after is None else _page(organization, per_page, after)
+        return Page(_each_registry(response), following)
+
+    query = {"per_page": str(per_page), "page": page}
+    return wire.get(_registries(organization), query, read)
+
+
+def _each_registry(response: Response) -> tuple[Registry, ...]:
+    return each(decode(response.body), Registry.read)
 
 
 def _registry(response: Response) -> Registry:

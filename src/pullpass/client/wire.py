@@ -73,6 +73,14 @@ class Operation(Generic[T]):
             raise _foreign(response, str(error)) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list; ``next`` asks for the page after it, None on the last."""
+
+    items: tuple[T, ...]
+    next: Operation[Page[T]] | None = None
+
+
 def path(*segments: str) -> str:
     """A path of these segments, each percent-encoded as a whole.
 

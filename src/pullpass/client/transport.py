@@ -1,0 +1,75 @@
+"""What both drivers ask of httpx: its settings, its answers as ours, its errors as ours."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypedDict
+
+import httpx
+
+from pullpass import __version__
+from pullpass.client.errors import ConnectionFailed, InvalidArgument
+from pullpass.client.secret import Secret
+from pullpass.client.wire import Response
+
+FAULTS = (httpx.RequestError, httpx.InvalidURL)
+
+
+class Options(TypedDict):
+    """Arguments of both ``httpx.Client`` and ``httpx.AsyncClient``."""
+
+    headers: dict[str, str]
+    timeout: float
+    follow_redirects: bool
+    verify: ssl.SSLContext | bool
+
+
+@contextmanager
+def options(base: str, token: Secret, timeout: float, ca_bundle: str | None) -> Iterator[Options]:
+    """The arguments of an HTTP client, which is to be made within the block.
+
+    Raises:
+        InvalidArgument: the authorities, or the proxy settings of the environment, are no good.
+    """
+    try:
+        yield Options(
+            headers={
+                "Authorization": f"Bearer {token.reveal()}",
+                "Accept": "application/json",
+                "User-Agent": f"pullpass/{__version__}",
+            },
+            timeout=timeout,
+            # A redirect would carry the token to wherever the answer says.
+            follow_redirects=False,
+            verify=_trust(base, ca_bundle),
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidArgument(
+            f"The certificate authorities cannot be read: {error}. "
+            "See SSL_CERT_FILE and the CA bundle that was given."
+        ) from None
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise InvalidArgument(f"The proxy settings cannot be used: {error}") from None
+
+
+def response(answer: httpx.Response) -> Response:
+    return Response(answer.status_code, dict(answer.headers), answer.content)
+
+
+def failure(base: str, error: Exception) -> ConnectionFailed:
+    """The error that stands for one of ``FAULTS``."""
+    if isinstance(error, httpx.TimeoutException):
+        return ConnectionFailed(f"{base} did not answer in time.", timed_out=True)
+    return ConnectionFailed(
+        f"No answer from {base}: {str(error) or type(error).__name__}.",
+        unsent=isinstance(error, httpx.ConnectError),
+    )
+
+
+def _trust(base: str, ca_bundle: str | None) -> ssl.SSLContext | bool:
+    if base.startswith("http:"):
+        # No handshake will be made: trust nobody, and save the 20 ms of reading authorities.
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return True if ca_bundle is None else ssl.create_default_context(cafile=ca_bundle)
