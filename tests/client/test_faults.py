@@ -9,7 +9,7 @@ import pytest
 
 from pullpass.client import errors
 from pullpass.client.sync import Client
-from tests.client.talk import Sleeps, talk
+from tests.client.talk import Connect, Sleeps, Talk
 from tests.parts.certificates import make_certificates
 from tests.parts.ports import free_port
 from tests.parts.wire import Scripted, answer, refusal, wire_server
@@ -35,7 +35,9 @@ LATER = refusal(503, "unavailable", "Not now.", Retry_After="1")
         (503, errors.Unavailable),
     ],
 )
-def test_a_refusal_keeps_what_the__said(status: int, kind: type[errors.ApiError]) -> None:
+def test_a_refusal_keeps_what_the_server_said(
+    talk: Talk, status: int, kind: type[errors.ApiError]
+) -> None:
     fields = [{"field": "creds.username", "problem": "is missing", "expected": "a string"}]
     said = refusal(status, "some_code", "A sentence.", {"fields": fields}, X_Request_Id="r-1")
     with talk(said) as (client, _), pytest.raises(errors.ApiError) as raised:
@@ -48,7 +50,7 @@ def test_a_refusal_keeps_what_the__said(status: int, kind: type[errors.ApiError]
     assert raised.value.fields == (errors.FieldProblem("creds.username", "is missing", "a string"),)
 
 
-def test_a_proxy_that_has_no__is_not_taken_for_a_failed_registry() -> None:
+def test_a_proxy_that_has_no_server_is_not_taken_for_a_failed_registry(talk: Talk) -> None:
     page = Scripted(502, b"<html>Bad gateway</html>")
     with talk(page) as (client, _), pytest.raises(errors.Unavailable):
         client.registries.create({})
@@ -68,7 +70,7 @@ def test_a_proxy_that_has_no__is_not_taken_for_a_failed_registry() -> None:
     ],
     ids=lambda given: given.body[:24].decode(),
 )
-def test_an_answer_of_something_else_says_so(given: Scripted) -> None:
+def test_an_answer_of_something_else_says_so(talk: Talk, given: Scripted) -> None:
     with (
         talk(given) as (client, _),
         pytest.raises(errors.InvalidAnswer, match="Is the server's URL right") as raised,
@@ -78,7 +80,7 @@ def test_an_answer_of_something_else_says_so(given: Scripted) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_not_followed_with_the_token(status: int) -> None:
+def test_a_redirect_is_not_followed_with_the_token(talk: Talk, status: int) -> None:
     with wire_server(answer(RECORD)) as elsewhere:
         moved = Scripted(status, b"", {"Location": f"{elsewhere.url}/orgs/acme/registries/ghcr"})
         with (
@@ -89,7 +91,7 @@ def test_a_redirect_is_not_followed_with_the_token(status: int) -> None:
         assert elsewhere.requests == []
 
 
-def test_a_read_is_repeated_until_the__is_ready_again() -> None:
+def test_a_read_is_repeated_until_the_server_is_ready_again(talk: Talk) -> None:
     sleeps = Sleeps()
     later = refusal(503, "unavailable", "Not now.", Retry_After="2")
     with talk(later, Scripted(503, b"busy"), answer(RECORD), sleeps=sleeps) as (client, server):
@@ -99,23 +101,23 @@ def test_a_read_is_repeated_until_the__is_ready_again() -> None:
     assert 0 < sleeps[1] < 2
 
 
-def test_matching_changes_nothing_and_is_repeated_too() -> None:
+def test_matching_changes_nothing_and_is_repeated_too(talk: Talk) -> None:
     nothing: dict[str, list[str]] = {"results": [], "unmatched": [], "malformed": []}
     with talk(Scripted(503, b""), answer(nothing)) as (client, server):
         client.registries.match(["nginx"])
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda client: client.registries.create({"id": "ghcr"}),
-        lambda client: client.registries.update("ghcr", {"enable_ci": True}),
-        lambda client: client.registries.delete("ghcr"),
-        lambda client: client.tokens.create("u1", "t1"),
-    ],
-)
-def test_a_write_is_sent_once(write: Callable[[Client], object]) -> None:
+WRITES: list[Callable[[Client], object]] = [
+    lambda client: client.registries.create({"id": "ghcr"}),
+    lambda client: client.registries.update("ghcr", {"enable_ci": True}),
+    lambda client: client.registries.delete("ghcr"),
+    lambda client: client.tokens.create("u1", "t1"),
+]
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_write_is_sent_once(talk: Talk, write: Callable[[Client], object]) -> None:
     sleeps = Sleeps()
     with (
         talk(LATER, sleeps=sleeps) as (client, server),
@@ -126,7 +128,28 @@ def test_a_write_is_sent_once(write: Callable[[Client], object]) -> None:
     assert sleeps == []
 
 
-def test_three_tries_are_enough() -> None:
+@pytest.mark.parametrize("write", WRITES)
+def test_a_write_is_sent_again_where_it_cannot_have_been_done(
+    connect: Connect, talk: Talk, write: Callable[[Client], object]
+) -> None:
+    with (
+        talk(refusal(429, "too_many", "Not now.")) as (client, server),
+        pytest.raises(errors.Unavailable),
+    ):
+        write(client)
+    assert len(server.requests) == 3
+
+    sleeps = Sleeps()
+    with (
+        connect(f"http://127.0.0.1:{free_port()}", "acme", TOKEN, sleep=sleeps) as client,
+        pytest.raises(errors.ConnectionFailed) as raised,
+    ):
+        write(client)
+    assert raised.value.unsent
+    assert len(sleeps) == 2
+
+
+def test_three_tries_are_enough(talk: Talk) -> None:
     with (
         talk(Scripted(503, b"")) as (client, server),
         pytest.raises(errors.Unavailable),
@@ -135,7 +158,7 @@ def test_three_tries_are_enough() -> None:
     assert len(server.requests) == 3
 
 
-def test_nobody_waits_an_hour_because_the__says_so() -> None:
+def test_nobody_waits_an_hour_because_the_server_says_so(talk: Talk) -> None:
     sleeps = Sleeps()
     with (
         talk(refusal(503, "unavailable", "Not now.", Retry_After="3600"), sleeps=sleeps) as (
@@ -149,11 +172,11 @@ def test_nobody_waits_an_hour_because_the__says_so() -> None:
     assert sleeps == []
 
 
-def test_no_() -> None:
+def test_no_server(connect: Connect) -> None:
     sleeps = Sleeps()
     url = f"http://127.0.0.1:{free_port()}"
     with (
-        Client(url, "acme", TOKEN, sleep=sleeps) as client,
+        connect(url, "acme", TOKEN, sleep=sleeps) as client,
         pytest.raises(errors.ConnectionFailed, match="refused") as raised,
     ):
         client.registries.list()
@@ -161,10 +184,10 @@ def test_no_() -> None:
     assert len(sleeps) == 2
 
 
-def test_a_silent__is_not_asked_again() -> None:
+def test_a_silent_server_is_not_asked_again(connect: Connect) -> None:
     with wire_server(Scripted(hang=True)) as server:
         with (
-            Client(server.url, "acme", TOKEN, timeout=0.2) as client,
+            connect(server.url, "acme", TOKEN, timeout=0.2) as client,
             pytest.raises(errors.ConnectionFailed, match="in time") as raised,
         ):
             client.registries.list()
@@ -172,7 +195,15 @@ def test_a_silent__is_not_asked_again() -> None:
     assert raised.value.timed_out
 
 
-def test_an_answer_that_breaks_off() -> None:
+def test_a_closed_client_says_so(talk: Talk) -> None:
+    with talk() as (client, server):
+        client.close()
+        with pytest.raises(errors.InvalidArgument, match="closed"):
+            client.registries.list()
+    assert server.requests == []
+
+
+def test_an_answer_that_breaks_off(talk: Talk) -> None:
     with (
         talk(Scripted(200, b'[{"id": "gh', declared=500)) as (client, _),
         pytest.raises(errors.ConnectionFailed),
@@ -180,24 +211,26 @@ def test_an_answer_that_breaks_off() -> None:
         client.registries.list()
 
 
-def test_a_certificate_of_an_authority_of_ones_own(tmp_path: Path) -> None:
+def test_a_certificate_of_an_authority_of_ones_own(connect: Connect, tmp_path: Path) -> None:
     certificates = make_certificates(tmp_path)
     with wire_server(answer([RECORD]), certificates=certificates) as server:
         with (
-            Client(server.url, "acme", TOKEN, sleep=Sleeps()) as client,
+            connect(server.url, "acme", TOKEN, sleep=Sleeps()) as client,
             pytest.raises(errors.ConnectionFailed, match="CERTIFICATE_VERIFY_FAILED"),
         ):
             client.registries.list()
         assert server.requests == []
         bundle = str(certificates.authority)
-        with Client(server.url, "acme", TOKEN, ca_bundle=bundle) as client:
+        with connect(server.url, "acme", TOKEN, ca_bundle=bundle) as client:
             assert [record.id for record in client.registries.list()] == ["ghcr"]
 
 
 @pytest.mark.parametrize("token", ["", " ", "two words", "line\nbreak", "pässword", "nul\0"])
-def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(token: str) -> None:
+def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(
+    connect: Connect, token: str
+) -> None:
     with pytest.raises(errors.InvalidArgument) as raised:
-        Client("http://127.0.0.1", "acme", token)
+        connect("http://127.0.0.1", "acme", token)
     assert not token.strip() or token not in str(raised.value)
 
 
@@ -214,21 +247,23 @@ def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(token: str) -
         "http://[::1",
     ],
 )
-def test_an_address_that_cannot_be_used_is_refused_and_no_password_shown(url: str) -> None:
+def test_an_address_that_cannot_be_used_is_refused_and_no_password_shown(
+    connect: Connect, url: str
+) -> None:
     with pytest.raises(errors.InvalidArgument, match="expected an address like") as raised:
-        Client(url, "acme", TOKEN)
+        connect(url, "acme", TOKEN)
     assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize("registry_id", ["", ".", ".."])
-def test_an_id_that_would_name_another_resource_is_not_sent(registry_id: str) -> None:
+def test_an_id_that_would_name_another_resource_is_not_sent(talk: Talk, registry_id: str) -> None:
     with talk() as (client, server), pytest.raises(errors.InvalidArgument):
         client.registries.delete(registry_id)
     assert server.requests == []
 
 
-def test_without_an_organization_what_needs_none_works() -> None:
-    with wire_server(answer([])) as server, Client(server.url, None, TOKEN) as client:
+def test_without_an_organization_what_needs_none_works(connect: Connect) -> None:
+    with wire_server(answer([])) as server, connect(server.url, None, TOKEN) as client:
         assert client.organizations() == ()
         with pytest.raises(errors.InvalidArgument, match="organization"):
             client.registries.list()

@@ -18,20 +18,23 @@ from pullpass.client.errors import (
 from pullpass.client.models import RegistryFields, SecretReference
 from pullpass.client.secret import Secret
 from pullpass.client.sync import Client
+from tests.client.talk import Connect
 from tests.parts.server import PullpassServer, pullpass_server
 
 END = datetime(2030, 1, 31, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def pullpass(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PullpassServer]:
+def pullpass(
+    connect: Connect, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PullpassServer]:
     with pullpass_server(tmp_path_factory.mktemp("pullpass") / "data") as server:
         yield server
 
 
 @pytest.fixture
-def client(pullpass: PullpassServer) -> Iterator[Client]:
-    with Client(pullpass.url, pullpass.organization, Secret(pullpass.admin_token)) as client:
+def client(connect: Connect, pullpass: PullpassServer) -> Iterator[Client]:
+    with connect(pullpass.url, pullpass.organization, Secret(pullpass.admin_token)) as client:
         yield client
 
 
@@ -127,7 +130,7 @@ def test_an_ambiguous_host_names_its_prefixes(client: Client) -> None:
     assert raised.value.details == {"prefixes": ["amb.example/a", "amb.example/b"], "total": 2}
 
 
-def test_users_and_their_tokens(client: Client, pullpass: PullpassServer) -> None:
+def test_users_and_their_tokens(connect: Connect, client: Client, pullpass: PullpassServer) -> None:
     user = client.users.create("eu", "cluster", cluster="eu-1")
     assert client.users.get(user.id) == user
     assert user in client.users.list()
@@ -136,7 +139,7 @@ def test_users_and_their_tokens(client: Client, pullpass: PullpassServer) -> Non
     assert (info.id, info.description, info.expires_at) == ("first", "For tests", END)
     assert client.tokens.get(user.id, "first") == info
 
-    with Client(pullpass.url, "acme", issued.token) as theirs:
+    with connect(pullpass.url, "acme", issued.token) as theirs:
         profile = theirs.current_user()
         assert (profile.id, profile.roles) == (user.id, {"/orgs/acme": "cluster"})
         with pytest.raises(Forbidden):

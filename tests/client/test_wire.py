@@ -12,17 +12,16 @@ from pullpass.client import operations
 from pullpass.client.errors import InvalidArgument
 from pullpass.client.paging import next_page
 from pullpass.client.secret import Secret
-from pullpass.client.sync import Client
-from tests.client.talk import talk
+from tests.client.talk import Connect, Talk
 from tests.parts.wire import Scripted, answer, wire_server
 
 RECORD = {"id": "ghcr", "registry": "ghcr.io", "type": "public", "enable_ci": False}
 
 
-def test_the_token_goes_in_its_header_and_ids_are_encoded_whole() -> None:
+def test_the_token_goes_in_its_header_and_ids_are_encoded_whole(connect: Connect) -> None:
     with (
         wire_server(answer(RECORD)) as server,
-        Client(f"{server.url}/base/", "acme", " ppt_x\n") as client,
+        connect(f"{server.url}/base/", "acme", " ppt_x\n") as client,
     ):
         client.registries.get("a/b?c%2F#d é")
     received = server.requests[0]
@@ -30,7 +29,7 @@ def test_the_token_goes_in_its_header_and_ids_are_encoded_whole() -> None:
     assert received.headers["authorization"] == "Bearer ppt_x"
 
 
-def test_an_image_is_encoded_as_one_value() -> None:
+def test_an_image_is_encoded_as_one_value(talk: Talk) -> None:
     with talk(answer({"registry": "ghcr.io"})) as (client, server):
         client.image_creds("ghcr.io/a/b:1&2+3@sha256:00", cluster="eu 1")
     assert server.requests[0].target == (
@@ -38,9 +37,7 @@ def test_an_image_is_encoded_as_one_value() -> None:
     )
 
 
-def test_a_record_is_sent_with_its_secret_and_its_time_and_an_update_only_with_what_is_given() -> (
-    None
-):
+def test_a_record_is_sent_whole_and_an_update_only_with_what_is_given(talk: Talk) -> None:
     with talk(answer(RECORD)) as (client, server):
         expires = datetime(2030, 1, 31, 13, tzinfo=timezone(timedelta(hours=1)))
         client.registries.create(
@@ -70,7 +67,7 @@ def test_a_time_without_a_zone_is_not_guessed() -> None:
         operations.create_token("u", "t", expires_at=datetime(2030, 1, 1))
 
 
-def test_many_images_are_asked_in_parts_and_answered_as_one() -> None:
+def test_many_images_are_asked_in_parts_and_answered_as_one(talk: Talk) -> None:
     def part(image: str) -> Scripted:
         result: dict[str, object] = {
             "image": image,
@@ -90,7 +87,7 @@ def test_many_images_are_asked_in_parts_and_answered_as_one() -> None:
     assert [result.image for result in matches.results] == ["first", "second"]
 
 
-def test_pages_are_followed_by_their_token_and_never_to_another_address() -> None:
+def test_pages_are_followed_by_their_token_and_never_to_another_address(talk: Talk) -> None:
     link = '<https://elsewhere.example/x?page=t%2F2&per_page=1>; rel="next"'
     with talk(answer([RECORD], Link=link), answer([RECORD | {"id": "quay"}])) as (client, server):
         assert [record.id for record in client.registries.iterate(1)] == ["ghcr", "quay"]
@@ -116,7 +113,7 @@ def test_link_headers(link: str, page: str | None) -> None:
     assert next_page(link) == page
 
 
-def test_what_a_newer_server_adds_is_ignored_and_times_are_utc() -> None:
+def test_what_a_newer_server_adds_is_ignored_and_times_are_utc(talk: Talk) -> None:
     newer = RECORD | {"type": "new_kind", "colour": "red", "created_at": "2030-01-31T12:00:00Z"}
     with talk(answer(newer, ETag='"7"')) as (client, _):
         record = client.registries.get("ghcr")
@@ -125,7 +122,7 @@ def test_what_a_newer_server_adds_is_ignored_and_times_are_utc() -> None:
     assert record.etag == '"7"'
 
 
-def test_no_value_shows_its_secret() -> None:
+def test_no_value_shows_its_secret(talk: Talk) -> None:
     creds = answer({"registry": "ghcr.io", "username": "u", "password": "hunter2"})
     token = answer({"token": "ppt_hunter2", "type": "static"})
     with talk(creds, token, token="ppt_hunter2") as (client, _):

@@ -58,11 +58,17 @@ def refusal(
 
 
 class WireServer:
-    """Answers with ``script`` in order, the last one for ever, and keeps what it received."""
+    """Answers with ``script`` in order, the last one for ever, and keeps what it received.
+
+    ``connections`` is how many have been opened, and ``open_connections`` how many are open.
+    """
 
     def __init__(self, script: tuple[Scripted, ...], certificates: Certificates | None) -> None:
         self.requests: list[Received] = []
+        self.connections = 0
+        self.open_connections = 0
         self._script = list(script)
+        self._lock = threading.Lock()
         self._asked = threading.Event()
         self._released = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -99,6 +105,17 @@ class WireServer:
     def _handler(server) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - `self` is the handler's
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                with server._lock:
+                    server.connections += 1
+                    server.open_connections += 1
+
+            def finish(self) -> None:
+                with server._lock:
+                    server.open_connections -= 1
+                super().finish()
 
             def _serve(self) -> None:
                 length = int(self.headers.get("Content-Length", 0))

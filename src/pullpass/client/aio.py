@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import httpx
 
-from pullpass.client import operations, retry, transport
+from pullpass.client import compatible, operations, retry, transport
 from pullpass.client.address import Destination, checked_token
 from pullpass.client.binding import described
 from pullpass.client.errors import ClientError, InvalidArgument
@@ -100,10 +100,10 @@ def of_own(
 
 def each_of_own(
     build: Callable[Concatenate[str, P], Operation[Page[T]]],
-) -> Callable[Concatenate[Group, P], AsyncIterator[T]]:
+) -> Callable[Concatenate[Group, P], AsyncGenerator[T, None]]:
     """An iterator over a list that comes in pages, of the client's own organization."""
 
-    async def method(group: Group, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+    async def method(group: Group, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, None]:
         page: Operation[Page[T]] | None = build(group._driver.organization(), *args, **kwargs)
         while page is not None:
             found = await group._driver.run(page)
@@ -151,6 +151,19 @@ class Tokens(Group):
     delete = call(operations.delete_token)
 
 
+class CompatibleRegistry(Group):
+    """The operations of the compatible API, under their names there."""
+
+    get_orgs_org_id_registries = call(compatible.get_orgs_org_id_registries)
+    post_orgs_org_id_registries = call(compatible.post_orgs_org_id_registries)
+    get_orgs_org_id_registries_reg_id = call(compatible.get_orgs_org_id_registries_reg_id)
+    patch_orgs_org_id_registries_reg_id = call(compatible.patch_orgs_org_id_registries_reg_id)
+    delete_orgs_org_id_registries_reg_id = call(compatible.delete_orgs_org_id_registries_reg_id)
+    get_orgs_org_id_registries_reg_id_creds = call(
+        compatible.get_orgs_org_id_registries_reg_id_creds
+    )
+
+
 class AsyncClient(Group):
     """As :class:`pullpass.client.sync.Client`, with calls that are awaited.
 
@@ -170,6 +183,7 @@ class AsyncClient(Group):
     ) -> None:
         super().__init__(Driver(url, organization, token, timeout, ca_bundle, sleep))
         self.registries = Registries(self._driver)
+        self.registry = CompatibleRegistry(self._driver)
         self.users = Users(self._driver)
         self.tokens = Tokens(self._driver)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-from pullpass.client import timestamp, wire
+from pullpass.client import wire
 from pullpass.client.accounts import IssuedToken, Organization, Profile, TokenInfo, User
 from pullpass.client.fields import Fields, decode, each
 from pullpass.client.models import (
@@ -16,7 +16,6 @@ from pullpass.client.models import (
     RegistryFields,
 )
 from pullpass.client.paging import next_page
-from pullpass.client.secret import Secret
 from pullpass.client.wire import Operation, Page, Response, path
 
 MOST_IMAGES = 10_000
@@ -39,7 +38,7 @@ def get_registry(organization: str, registry_id: str) -> Operation[Registry]:
 
 def create_registry(organization: str, fields: RegistryFields) -> Operation[Registry]:
     """A new record, from `id`, `registry`, `type` and what the type needs."""
-    return wire.send("POST", _registries(organization), _plain(fields), _registry)
+    return wire.send("POST", _registries(organization), fields, _registry)
 
 
 def update_registry(
@@ -52,7 +51,7 @@ def update_registry(
     return wire.send(
         "PATCH",
         _registries(organization, registry_id),
-        _plain(fields),
+        fields,
         _registry,
         headers=_if_match(if_match),
     )
@@ -83,9 +82,8 @@ def check_registry(
     """Try the credential on the live registry; with ``repository`` (the path of one) or
     ``image`` (whole, as a record with a `*` needs it), also to pull from there.
     """
-    given = {"repository": repository, "image": image}
-    body = {name: value for name, value in given.items() if value is not None}
     target = _registries(organization, registry_id, "actions", "check")
+    body = _given(repository=repository, image=image)
     return wire.send("POST", target, body, wire.one(Check.read))
 
 
@@ -126,8 +124,7 @@ def current_user() -> Operation[Profile]:
 
 def update_current_user(*, name: str | None = None, email: str | None = None) -> Operation[Profile]:
     """Change the name or the e-mail address of the user whose token this is."""
-    given = {"name": name, "email": email}
-    body = {key: value for key, value in given.items() if value is not None}
+    body = _given(name=name, email=email)
     return wire.send("PATCH", path("current-user"), body, wire.one(Profile.read))
 
 
@@ -162,10 +159,7 @@ def create_user(
     cluster: str | None = None,
 ) -> Operation[User]:
     """A service user, unless ``type`` is `user`; the role `cluster` needs ``cluster``."""
-    optional = {"type": type, "email": email, "cluster": cluster}
-    body = {"name": name, "role": role} | {
-        key: value for key, value in optional.items() if value is not None
-    }
+    body = _given(name=name, role=role, type=type, email=email, cluster=cluster)
     return wire.send("POST", path("orgs", organization, "users"), body, wire.one(User.read))
 
 
@@ -173,7 +167,7 @@ def update_user(
     organization: str, user_id: str, role: str, *, cluster: str | None = None
 ) -> Operation[User]:
     """Give a member another role; the role `cluster` needs ``cluster``."""
-    body = {"role": role} if cluster is None else {"role": role, "cluster": cluster}
+    body = _given(role=role, cluster=cluster)
     target = path("orgs", organization, "users", user_id)
     return wire.send("PATCH", target, body, wire.one(User.read))
 
@@ -205,11 +199,7 @@ def create_token(
 
     ``expires_at`` is an aware time; without one the token does not expire.
     """
-    body: dict[str, str] = {"id": token_id, "type": "static"}
-    if description is not None:
-        body["description"] = description
-    if expires_at is not None:
-        body["expires_at"] = timestamp.render(expires_at)
+    body = _given(id=token_id, type="static", description=description, expires_at=expires_at)
     return wire.send("POST", path("users", user_id, "tokens"), body, wire.one(IssuedToken.read))
 
 
@@ -244,10 +234,6 @@ def _if_match(etag: str | None) -> dict[str, str]:
     return {} if etag is None else {"If-Match": etag}
 
 
-def _plain(value: object) -> object:
-    """The value as JSON has it: secrets shown, times in words."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, Secret):
-        return value.reveal()
-    return timestamp.render(value) if isinstance(value, datetime) else value
+def _given(**fields: object) -> dict[str, object]:
+    """A body of what is not None."""
+    return {name: value for name, value in fields.items() if value is not None}

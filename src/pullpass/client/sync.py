@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import httpx
 
-from pullpass.client import operations, retry, transport
+from pullpass.client import compatible, operations, retry, transport
 from pullpass.client.address import Destination, checked_token
 from pullpass.client.binding import described
 from pullpass.client.errors import ClientError, InvalidArgument
@@ -151,6 +151,19 @@ class Tokens(Group):
     delete = call(operations.delete_token)
 
 
+class CompatibleRegistry(Group):
+    """The operations of the compatible API, under their names there."""
+
+    get_orgs_org_id_registries = call(compatible.get_orgs_org_id_registries)
+    post_orgs_org_id_registries = call(compatible.post_orgs_org_id_registries)
+    get_orgs_org_id_registries_reg_id = call(compatible.get_orgs_org_id_registries_reg_id)
+    patch_orgs_org_id_registries_reg_id = call(compatible.patch_orgs_org_id_registries_reg_id)
+    delete_orgs_org_id_registries_reg_id = call(compatible.delete_orgs_org_id_registries_reg_id)
+    get_orgs_org_id_registries_reg_id_creds = call(
+        compatible.get_orgs_org_id_registries_reg_id_creds
+    )
+
+
 class Client(Group):
     """Talks to one Pullpass server, about one organization, with one token.
 
@@ -177,6 +190,7 @@ class Client(Group):
     ) -> None:
         super().__init__(Driver(url, organization, token, timeout, ca_bundle, sleep))
         self.registries = Registries(self._driver)
+        self.registry = CompatibleRegistry(self._driver)
         self.users = Users(self._driver)
         self.tokens = Tokens(self._driver)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,9 +64,22 @@ def failure(base: str, error: Exception) -> ConnectionFailed:
     if isinstance(error, httpx.TimeoutException):
         return ConnectionFailed(f"{base} did not answer in time.", timed_out=True)
     return ConnectionFailed(
-        f"No answer from {base}: {str(error) or type(error).__name__}.",
+        f"No answer from {base}: {_reason(error)}.",
         unsent=isinstance(error, httpx.ConnectError),
     )
+
+
+def _reason(error: Exception) -> str:
+    """The operating system's word, which stands below what the asynchronous side says."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        # Errors of TLS and of name resolution have numbers of their own, and say what they are.
+        if isinstance(cause, ConnectionError) and cause.errno:
+            return f"[Errno {cause.errno}] {os.strerror(cause.errno)}"
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
 
 
 def _trust(base: str, ca_bundle: str | None) -> ssl.SSLContext | bool:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Generic, TypeVar
 from urllib.parse import quote, urlencode
 
+from pullpass.client import timestamp
 from pullpass.client.errors import (
     BY_STATUS,
     ApiError,
@@ -24,6 +26,7 @@ from pullpass.client.errors import (
     Unavailable,
 )
 from pullpass.client.fields import Fields, NotAsAgreed, decode
+from pullpass.client.secret import Secret
 
 T = TypeVar("T")
 
@@ -111,11 +114,22 @@ def send(
     headers: Mapping[str, str] | None = None,
     repeatable: bool = False,
 ) -> Operation[T]:
-    """An operation with a JSON body."""
+    """An operation with a JSON body, in which secrets and aware times may stand as such.
+
+    Raises:
+        InvalidArgument: there is something in it that JSON cannot say.
+    """
+    try:
+        # No variable holds a secret in clear, for tools that show those of a traceback.
+        content = json.dumps(body, default=_plain, allow_nan=False).encode()
+    except InvalidArgument:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"What is to be sent cannot be said in JSON: {error}.") from None
     request = Request(
         method,
         target,
-        json.dumps(body).encode(),
+        content,
         {"Content-Type": "application/json", **(headers or {})},
         repeatable,
     )
@@ -129,6 +143,17 @@ def delete(target: str, *, headers: Mapping[str, str] | None = None) -> Operatio
 def one(read: Callable[[Fields], T]) -> Callable[[Response], T]:
     """A reader of an answer that is one JSON object."""
     return lambda response: read(Fields(decode(response.body)))
+
+
+def _plain(value: object) -> object:
+    """What JSON has no word for, as JSON has it."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, datetime):
+        return timestamp.render(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} cannot")
 
 
 def _nothing(_: Response) -> None:
