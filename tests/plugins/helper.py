@@ -14,12 +14,16 @@ TOKEN = "ppt_not-a-real-one"
 
 def environment(**settings: str) -> dict[str, str]:
     """An environment with these settings, and none of the machine's that would change the way."""
-    ours = ("pullpass_", "ssl_cert_")
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.lower().startswith(ours) and not name.lower().endswith("_proxy")
-    } | settings
+    ours = ("pullpass_", "ssl_cert_", "xdg_")
+    return (
+        {
+            name: value
+            for name, value in os.environ.items()
+            if not name.lower().startswith(ours) and not name.lower().endswith("_proxy")
+        }
+        | {"HOME": "/nonexistent"}
+        | settings
+    )
 
 
 def settings(url: str, **more: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pullpass.plugins.settings import Failed, settings
+from pullpass.plugins.settings import Failed, Settings, settings
 from pullpass.plugins.transport import Answer, get
 
 TYPE_CHECKING = False
@@ -25,9 +25,10 @@ NO_SERVER_URL = "no credentials server URL"
 _USAGE = """\
 Usage: docker-credential-pullpass get|list|store|erase|version
 
-A credential helper: Docker, podman, skopeo and buildah call it. It asks a Pullpass server, which
-PULLPASS_URL, PULLPASS_ORG and PULLPASS_TOKEN (or PULLPASS_TOKEN_FILE) name. To use it for one
-registry, put this into ~/.docker/config.json:  {"credHelpers": {"ghcr.io": "pullpass"}}"""
+A credential helper: Docker, podman, skopeo and buildah call it. It asks the Pullpass server that
+'pullpass login' has noted in ~/.config/pullpass/config.toml, or that PULLPASS_URL, PULLPASS_ORG and
+PULLPASS_TOKEN (or PULLPASS_TOKEN_FILE) name. To use it for one registry, put this into
+~/.docker/config.json:  {"credHelpers": {"ghcr.io": "pullpass"}}"""
 
 _FOREIGN = "the answer is not one of Pullpass; check PULLPASS_URL"
 _HUB = ("docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com")
@@ -67,14 +68,15 @@ def _get(environ: Mapping[str, str]) -> int:
     if not server:
         print(NO_SERVER_URL)
         return 1
-    answer = get(settings(environ), "host-creds", {"host": server})
+    asked = settings(environ)
+    answer = get(asked, "host-creds", {"host": server})
     code = answer.text("code")
     if answer.status == 404 and code == "ambiguous_host":
         _explain_ambiguity(server, answer)
         return _not_found()
     if answer.status == 404 and code == "no_match":
         return _not_found()
-    _require_success(answer, environ)
+    _require_success(answer, asked)
     if not answer.text("registry"):
         # Not "none here": the client would go on without credentials, and fail less clearly.
         raise Failed(_FOREIGN)
@@ -87,8 +89,9 @@ def _get(environ: Mapping[str, str]) -> int:
 
 
 def _list(environ: Mapping[str, str]) -> int:
-    answer = get(settings(environ), "registries", {})
-    _require_success(answer, environ)
+    asked = settings(environ)
+    answer = get(asked, "registries", {})
+    _require_success(answer, asked)
     if not isinstance(answer.fields, list):
         raise Failed(_FOREIGN)
     servers = {}
@@ -123,7 +126,7 @@ def _version() -> int:
     return 0
 
 
-def _require_success(answer: Answer, environ: Mapping[str, str]) -> None:
+def _require_success(answer: Answer, asked: Settings) -> None:
     if answer.status == 200:
         return
     sentence = answer.text("error")
@@ -132,10 +135,8 @@ def _require_success(answer: Answer, environ: Mapping[str, str]) -> None:
             f"the server answered {answer.status}, and not as Pullpass does; check PULLPASS_URL"
         )
     advice = {
-        401: "check PULLPASS_TOKEN"
-        if environ.get("PULLPASS_TOKEN")
-        else "check PULLPASS_TOKEN_FILE",
-        404: "check PULLPASS_ORG",
+        401: f"check {asked.token_from}",
+        404: f"check {asked.organization_from}",
         429: "try again later",
         503: "try again later",
         504: "try again later",

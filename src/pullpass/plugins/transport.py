@@ -80,7 +80,7 @@ def _exchange(settings: Settings, url: SplitResult, target: str) -> Answer:
     from pullpass import __version__
 
     headers = {
-        "Authorization": f"Bearer {settings.token}",
+        "Authorization": f"Bearer {settings.token()}",
         "Accept": "application/json",
         "User-Agent": f"docker-credential-pullpass/{__version__}",
         "Connection": "close",
