@@ -9,7 +9,9 @@ from http import HTTPStatus
 import msgspec
 
 from pullpass import __version__
+from pullpass.api import examples
 from pullpass.api.models.common import ErrorInfoResponse, HealthResponse
+from pullpass.api.models.registries import RegistryResponse
 from pullpass.api.routes import OPERATIONS, Entry, Operation
 
 _PATH_PARAMETERS = {
@@ -28,6 +30,13 @@ _ERROR_DESCRIPTIONS = {
     413: "The body is larger than 1 MiB.",
     502: "The upstream gave no credential.",
     503: "Not now: the database does not answer, or too much is under way. Try again.",
+}
+_HEADERS: Mapping[str, str] = {
+    "X-Request-Id": "Names this request in the server's log.",
+    "ETag": "The version of the record, for `If-Match`.",
+    "Link": 'The next page, as `rel="next"`; absent from the last one, and from a whole list.',
+    "WWW-Authenticate": "That a bearer token is asked for.",
+    "Retry-After": "Seconds after which to try again.",
 }
 
 
@@ -53,7 +62,14 @@ def document() -> dict[str, object]:
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
-            "schemas": components,
+            "schemas": {
+                name: {**schema, "examples": [examples.SCHEMAS[name]]}
+                for name, schema in _named(components).items()
+            },
+            "headers": {
+                name: {"description": description, "schema": {"type": "string"}}
+                for name, description in _HEADERS.items()
+            },
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A Pullpass token."}
             },
@@ -68,6 +84,31 @@ def _types(operations: Iterable[Operation]) -> list[type]:
             if kind is not None:
                 found[repr(kind)] = kind
     return list(found.values())
+
+
+def _named(components: Mapping[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+    """The schemas by name, those of maps too: msgspec has maps in place, wherever they occur, and
+    generated code would call each after where it stands.
+    """
+    named: dict[str, dict[str, object]] = {}
+
+    def lift(value: object, *, inside: bool = True) -> object:
+        if isinstance(value, list):
+            return [lift(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        schema: dict[str, object] = {key: lift(item) for key, item in value.items()}
+        if not inside or schema.get("type") != "object" or "title" not in schema:
+            return schema
+        name = str(schema["title"])
+        named[name] = schema
+        return {"$ref": f"#/components/schemas/{name}"}
+
+    for name, schema in components.items():
+        lifted = lift(schema, inside=False)
+        assert isinstance(lifted, dict)
+        named[name] = lifted
+    return dict(sorted(named.items()))
 
 
 def _operation(
@@ -130,6 +171,12 @@ def _responses(
     if operation.answer is not None:
         schema = schemas[repr(operation.answer)]
         success["content"] = {"application/json": {"schema": schema}}
+    if operation.answer is RegistryResponse:
+        success["headers"] = _headers("ETag")
+    elif any(query.name == "page" for query in operation.query):
+        success["headers"] = _headers("Link")
+    else:
+        success["headers"] = _headers()
     found: dict[str, object] = {str(operation.success): success}
     unavailable = schemas[repr(ErrorInfoResponse)]
     if operation.answer is HealthResponse:
@@ -141,7 +188,13 @@ def _responses(
 
 
 def _error(status: int, schema: Mapping[str, object]) -> dict[str, object]:
+    of_its_own = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
     return {
         "description": _ERROR_DESCRIPTIONS[status],
-        "content": {"application/json": {"schema": schema}},
+        "headers": _headers(*of_its_own.get(status, ())),
+        "content": {"application/json": {"schema": schema, "example": examples.ERRORS[status]}},
     }
+
+
+def _headers(*names: str) -> dict[str, object]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", *names)}

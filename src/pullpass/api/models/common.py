@@ -25,9 +25,38 @@ class HealthResponse(Struct, omit_defaults=True):
     problem: str | None = None
 
 
+_FIELD_PROBLEM = {
+    "title": "FieldProblem",
+    "description": "One invalid field.",
+    "type": "object",
+    "required": ["field", "problem", "expected"],
+    "properties": {
+        "field": {"type": "string", "description": "Its dotted path."},
+        "problem": {"type": "string", "description": "What is wrong with it."},
+        "expected": {"type": "string", "description": "What would be right."},
+    },
+}
+ErrorDetails = Annotated[
+    dict[str, Any],
+    Meta(
+        title="ErrorDetails",
+        description="What a program may want to know of the error.",
+        extra_json_schema={
+            "properties": {
+                "fields": {
+                    "type": "array",
+                    "description": "Every field that is wrong, where fields are.",
+                    "items": _FIELD_PROBLEM,
+                }
+            }
+        },
+    ),
+]
+
+
 class ErrorInfoResponse(Struct):
     """An error: a sentence a person can act on, a stable code, details for programs."""
 
     error: str
     code: str
-    details: dict[str, Any] | UnsetType = UNSET
+    details: ErrorDetails | UnsetType = UNSET

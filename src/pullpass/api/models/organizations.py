@@ -24,6 +24,11 @@ ClusterName = Annotated[
 ]
 
 
+Roles = Annotated[
+    dict[str, str], Meta(title="RolesResponse", description="`/orgs/{orgId}` to the role there.")
+]
+
+
 class LogoResponse(Struct):
     """Organization logo details."""
 
@@ -50,7 +55,7 @@ class UserProfileExtendedResponse(Struct):
     type: str
     created_at: Timestamp
     properties: dict[str, str]
-    roles: dict[str, str]
+    roles: Roles
     email: str | UnsetType = UNSET
 
 

@@ -37,7 +37,10 @@ RegistryTypeName = Annotated[
 ]
 Options = Annotated[
     dict[str, str],
-    Meta(description="What the type needs beyond user name and password. Validated per type."),
+    Meta(
+        title="RegistryOptions",
+        description="What the type needs beyond user name and password. Validated per type.",
+    ),
 ]
 
 CheckCode = Annotated[
@@ -66,11 +69,17 @@ class ClusterSecretResponse(Struct):
 
 ClusterSecretsMapRequest = Annotated[
     dict[str, ClusterSecretRequest],
-    Meta(description="Kubernetes secret references by cluster name, or `*` for any cluster."),
+    Meta(
+        title="ClusterSecretsMapRequest",
+        description="Kubernetes secret references by cluster name, or `*` for any cluster.",
+    ),
 ]
 ClusterSecretsMapResponse = Annotated[
     dict[str, ClusterSecretResponse],
-    Meta(description="Kubernetes secret references by cluster name, or `*` for any cluster."),
+    Meta(
+        title="ClusterSecretsMapResponse",
+        description="Kubernetes secret references by cluster name, or `*` for any cluster.",
+    ),
 ]
 
 

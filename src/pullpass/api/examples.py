@@ -1,0 +1,170 @@
+"""The OpenAPI document's examples: of every schema, by its name, and of every error, by its status.
+
+Tests hold them against the schemas and against the codes that there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_ID = "acme-ghcr"
+_REGISTRY = "ghcr.io/acme"
+_TIME = "2026-01-31T12:00:00.000Z"
+_LATER = "2027-01-31T12:00:00.000Z"
+_USER = "2d64eb4c-dbdb-425c-b387-48c1a6c62148"
+_SECRETS: Mapping[str, object] = {
+    "*": {"namespace": "pull-secrets", "secret": "ghcr"},
+    "eu-1": {"namespace": "pull-secrets", "secret": "ghcr-eu"},
+}
+_IMAGE = "ghcr.io/acme/app:1.2"
+_MATCHED: Mapping[str, object] = {"id": _ID, "registry": _REGISTRY, "type": "basic"}
+_REFERENCE: Mapping[str, object] = {"domain": "ghcr.io", "repository": "acme/app", "tag": "1.2"}
+_REASON = "'ghcr.io/acme' is the only record that covers it."
+_MATCH: Mapping[str, object] = {
+    "image": _IMAGE,
+    "reference": _REFERENCE,
+    "match": _MATCHED,
+    "candidates": [],
+    "reason": _REASON,
+}
+_CREDS: Mapping[str, object] = {
+    "registry": _REGISTRY,
+    "username": "bot",
+    "password": "an-example",
+    "expires": _LATER,
+}
+_WORKS: Mapping[str, object] = {
+    "ok": True,
+    "code": "ok",
+    "message": "The credential works.",
+    "checked_at": _TIME,
+}
+_STEP: Mapping[str, object] = {"name": "login", "ok": True, "milliseconds": 84}
+_FIELD: Mapping[str, object] = {
+    "field": "creds.username",
+    "problem": "is missing",
+    "expected": "a string of 1 to 1024 characters",
+}
+
+SCHEMAS: Mapping[str, object] = {
+    "AccountCredsRequest": {"username": "bot", "password": "an-example", "expires": _LATER},
+    "CheckRequest": {"repository": "acme/app"},
+    "CheckResponse": {**_WORKS, "steps": [_STEP]},
+    "CheckStep": _STEP,
+    "ClusterSecretRequest": {"namespace": "pull-secrets", "secret": "ghcr"},
+    "ClusterSecretResponse": {"namespace": "pull-secrets", "secret": "ghcr"},
+    "ClusterSecretsMapRequest": _SECRETS,
+    "ClusterSecretsMapResponse": _SECRETS,
+    "ErrorDetails": {"fields": [_FIELD]},
+    "ErrorInfoResponse": {
+        "error": "There is no registry record 'acme-ghcr' in this organization.",
+        "code": "registry_not_found",
+        "details": {"registry_id": _ID},
+    },
+    "FieldProblem": _FIELD,
+    "HealthResponse": {"status": "ok"},
+    "ImageCredsResponse": {**_CREDS, "id": _ID, "type": "basic"},
+    "ImageMatch": _MATCH,
+    "ImageReferenceResponse": _REFERENCE,
+    "LogoResponse": {},
+    "MatchRequest": {"images": [_IMAGE]},
+    "MatchResponse": {"results": [_MATCH], "unmatched": [], "malformed": []},
+    "MatchedRecord": _MATCHED,
+    "NewServiceUserRequest": {"name": "eu-1", "role": "cluster", "cluster": "eu-1"},
+    "OrganizationResponse": {
+        "id": "acme",
+        "name": "Acme",
+        "created_at": _TIME,
+        "created_by": _USER,
+        "trial_expires_at": None,
+        "logo": {},
+    },
+    "RegistryCredsResponse": _CREDS,
+    "RegistryOptions": {"region": "eu-central-1"},
+    "RegistryRequest": {
+        "id": _ID,
+        "registry": _REGISTRY,
+        "type": "basic",
+        "creds": {"username": "bot", "password": "an-example"},
+        "enable_ci": False,
+    },
+    "RegistryResponse": {
+        "id": _ID,
+        "registry": _REGISTRY,
+        "type": "basic",
+        "enable_ci": False,
+        "secrets": _SECRETS,
+        "created_at": _TIME,
+        "created_by": _USER,
+        "status": {**_WORKS, "since": _TIME},
+    },
+    "RegistryStatusResponse": {**_WORKS, "since": _TIME},
+    "RolesResponse": {"/orgs/acme": "admin"},
+    "TokenDefinitionRequest": {"id": "first", "type": "static", "expires_at": _LATER},
+    "TokenInfoResponse": {
+        "id": "first",
+        "type": "static",
+        "description": "For the cluster eu-1",
+        "created_at": _TIME,
+        "created_by": _USER,
+        "user_id": _USER,
+        "expires_at": _LATER,
+    },
+    "TokenResponse": {"token": "ppt_an-example", "type": "static"},
+    "UserProfileExtendedRequest": {"name": "Ada"},
+    "UserProfileExtendedResponse": {
+        "id": _USER,
+        "name": "Ada",
+        "type": "user",
+        "created_at": _TIME,
+        "properties": {},
+        "roles": {"/orgs/acme": "admin"},
+        "email": "ada@example.com",
+    },
+    "UserRoleRequest": {"role": "reader"},
+    "UserRoleResponse": {
+        "id": _USER,
+        "name": "eu-1",
+        "type": "service",
+        "role": "cluster",
+        "created_at": _TIME,
+        "cluster": "eu-1",
+    },
+}
+
+ERRORS: Mapping[int, Mapping[str, object]] = {
+    400: {
+        "error": "Wrong fields: creds.username is missing.",
+        "code": "invalid_fields",
+        "details": {"fields": [_FIELD]},
+    },
+    401: {
+        "error": "A token is required: send it as 'Authorization: Bearer <token>'.",
+        "code": "token_required",
+    },
+    403: {
+        "error": "The role 'reader' may not write records; admin and editor may.",
+        "code": "forbidden",
+    },
+    404: {
+        "error": "There is no registry record 'acme-ghcr' in this organization.",
+        "code": "registry_not_found",
+    },
+    409: {
+        "error": "The registry 'ghcr.io/acme' has a record already: 'acme-ghcr'.",
+        "code": "registry_taken",
+        "details": {"registry_id": _ID},
+    },
+    412: {
+        "error": "The registry record 'acme-ghcr' was changed since you read it. "
+        "Read it again and repeat the change.",
+        "code": "precondition_failed",
+        "details": {"registry_id": _ID},
+    },
+    413: {"error": "The body is larger than 1 MiB.", "code": "body_too_large"},
+    502: {
+        "error": "The upstream refuses the stored credential. Store another one.",
+        "code": "upstream_rejected",
+    },
+    503: {"error": "The database does not answer. Try again.", "code": "store_unavailable"},
+}
