@@ -7,11 +7,12 @@ set -eu
 is_here() {
     case $1 in
     postgresql) command -v initdb || ls /usr/lib/postgresql/*/bin/initdb ;;
+    nodejs) command -v node ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }
 
-[ $# -gt 0 ] || set -- buildah curl docker-registry jq openssl podman postgresql skopeo sqlite3 umoci
+[ $# -gt 0 ] || set -- buildah curl docker-registry jq nodejs npm openssl podman postgresql skopeo sqlite3 umoci
 list=
 for tool in "$@"; do
     is_here "$tool" || list="$list${list:+ }$tool"

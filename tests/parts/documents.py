@@ -2,10 +2,13 @@
 
 A ```console block is a session: `$ ` before a command, `> ` before each line that continues it,
 what it prints below. A ```sh block cannot run in a test, for it needs what only its reader has.
+The ```python blocks of a page are one program, and so are those of ```typescript; a ```text block
+right after one is what it prints.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -76,6 +79,19 @@ class Page:
         assert opened is None, f"{self.name}: a block is never closed"
         return [block for block in found if block.language == language]
 
+    def program(self, language: str) -> list[Step]:
+        """The blocks of a programming language, each with what the page says that it prints."""
+        printed = {block.line: block.text for block in self.blocks("text")}
+        # The fence that ends the block, an empty line, the fence of the output.
+        return [
+            Step(
+                block.text,
+                printed.get(block.line + block.text.count("\n") + 3, "").removesuffix("\n"),
+                block.line,
+            )
+            for block in self.blocks(language)
+        ]
+
     def steps(self) -> list[Step]:
         return [step for block in self.blocks("console") for step in _steps(self.name, block)]
 
@@ -96,8 +112,29 @@ def run_session(steps: Sequence[Step], *, folder: Path, env: Mapping[str, str]) 
         f"documented_status=$?; printf '\\n%s\\n' {shlex.quote(_MARK)}; (exit $documented_status)\n"
         for step in steps
     )
+    return _outputs(["bash", "--norc", "--noprofile", "-c", script], steps, folder, env)
+
+
+def run_program(
+    steps: Sequence[Step],
+    *,
+    file: str,
+    command: Sequence[str],
+    folder: Path,
+    env: Mapping[str, str],
+) -> list[str]:
+    """What each block prints, when all of them together are ``file`` and ``command`` runs that."""
+    says = "print" if file.endswith(".py") else "console.log"
+    text = "\n".join(f"{step.command}\n{says}({json.dumps(chr(10) + _MARK)})" for step in steps)
+    (folder / file).write_text(text)
+    return _outputs([*command, file], steps, folder, env)
+
+
+def _outputs(
+    command: Sequence[str], steps: Sequence[Step], folder: Path, env: Mapping[str, str]
+) -> list[str]:
     done = subprocess.run(
-        ["bash", "--norc", "--noprofile", "-c", script],
+        command,
         cwd=folder,
         env=dict(env),
         stdin=subprocess.DEVNULL,
@@ -107,13 +144,13 @@ def run_session(steps: Sequence[Step], *, folder: Path, env: Mapping[str, str]) 
         check=False,
     )
     outputs = done.stdout.decode(errors="replace").split(f"\n{_MARK}\n")
-    assert len(outputs) == len(steps) + 1, f"the shell ended early:\n{outputs[-1]}"
+    assert len(outputs) == len(steps) + 1, f"it ended early:\n{outputs[-1]}"
     return outputs[:-1]
 
 
 # What differs from run to run, and what stands for it in a comparison.
 _UNSTABLE = (
-    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z| UTC)"), "(time)"),
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z| UTC|\+00:00)"), "(time)"),
     (re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "(uuid)"),
     (re.compile(r"\bppt_(?:[0-9A-Za-z]+|…)"), "(token)"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "(request)"),

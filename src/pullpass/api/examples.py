@@ -59,7 +59,6 @@ SCHEMAS: Mapping[str, object] = {
     "ErrorInfoResponse": {
         "error": "There is no registry record 'acme-ghcr' in this organization.",
         "code": "registry_not_found",
-        "details": {"registry_id": _ID},
     },
     "FieldProblem": _FIELD,
     "HealthResponse": {"status": "ok"},
