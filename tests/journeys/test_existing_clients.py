@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,14 +11,8 @@ import pytest
 
 from tests.parts.google import service_account_key
 from tests.parts.node import install_autogen
-from tests.parts.server import PullpassServer, clean_environment, pullpass_server
+from tests.parts.server import PullpassServer, clean_environment
 
-CONFIG = """
-[[registries]]
-id = "company"
-registry = "registry.example.com"
-type = "public"
-"""
 RECORD: dict[str, Any] = {
     "id": "acme-ghcr",
     "registry": "GHCR.io/acme",
@@ -50,15 +43,6 @@ class Calls(Protocol):
     def __call__(
         self, *calls: tuple[str, dict[str, Any]], url: str = ..., token: str = ...
     ) -> list[dict[str, Any]]: ...
-
-
-@pytest.fixture(scope="module")
-def pullpass(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PullpassServer]:
-    folder = tmp_path_factory.mktemp("autogen")
-    (folder / "pullpass.toml").write_text(CONFIG)
-    arguments = ["--config", str(folder / "pullpass.toml")]
-    with pullpass_server(folder / "data", arguments=arguments) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

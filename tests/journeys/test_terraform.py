@@ -8,15 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from pullpass.client import Client
-from tests.parts.server import PullpassServer, pullpass_server
+from tests.parts.server import PullpassServer
 from tests.parts.terraform import Block, ProviderError, Terraform
 
-CONFIG = """
-[[registries]]
-id = "company"
-registry = "registry.example.com"
-type = "public"
-"""
 COPIED: Block = {
     "id": "copied",
     "registry": "copied.example",
@@ -46,15 +40,6 @@ BASIC: Block = {
 }
 BOTH: Block = BASIC | {"id": "both", "registry": "both.example", "secrets": COPIED["secrets"]}
 RECORDS = [COPIED, AMAZON, BASIC, BOTH]
-
-
-@pytest.fixture(scope="module")
-def pullpass(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PullpassServer]:
-    folder = tmp_path_factory.mktemp("terraform")
-    (folder / "pullpass.toml").write_text(CONFIG)
-    arguments = ["--config", str(folder / "pullpass.toml")]
-    with pullpass_server(folder / "data", arguments=arguments) as server:
-        yield server
 
 
 @pytest.fixture
