@@ -17,8 +17,8 @@ def install_autogen(folder: Path) -> str:
     """Installs @humanitec/autogen, as its lock file says, in ``folder``; returns node's path."""
     node = require_tool("node", _HOW_TO_GET_IT)
     npm = require_tool("npm", _HOW_TO_GET_IT)
-    for file in PEER.iterdir():
-        shutil.copy(file, folder)
+    for name in ("package.json", "package-lock.json", "call.mjs"):
+        shutil.copy(PEER / name, folder)
     # npm keeps what it fetched, and takes it from there the next time.
     done = subprocess.run(
         [npm, "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"],

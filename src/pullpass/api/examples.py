@@ -167,3 +167,8 @@ ERRORS: Mapping[int, Mapping[str, object]] = {
     },
     503: {"error": "The database does not answer. Try again.", "code": "store_unavailable"},
 }
+
+
+def of_schema(name: str) -> dict[str, object]:
+    """The keyword `examples` of a schema."""
+    return {"examples": [SCHEMAS[name]]} if name in SCHEMAS else {}

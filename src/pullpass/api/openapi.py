@@ -63,7 +63,7 @@ def document() -> dict[str, object]:
         "paths": paths,
         "components": {
             "schemas": {
-                name: {**schema, "examples": [examples.SCHEMAS[name]]}
+                name: {**schema, **examples.of_schema(name)}
                 for name, schema in _named(components).items()
             },
             "headers": {
@@ -92,22 +92,20 @@ def _named(components: Mapping[str, dict[str, object]]) -> dict[str, dict[str, o
     """
     named: dict[str, dict[str, object]] = {}
 
-    def lift(value: object, *, inside: bool = True) -> object:
+    def lift(value: object) -> object:
         if isinstance(value, list):
             return [lift(item) for item in value]
         if not isinstance(value, dict):
             return value
-        schema: dict[str, object] = {key: lift(item) for key, item in value.items()}
-        if not inside or schema.get("type") != "object" or "title" not in schema:
+        schema = {key: lift(item) for key, item in value.items()}
+        if schema.get("type") != "object" or "title" not in schema:
             return schema
         name = str(schema["title"])
         named[name] = schema
         return {"$ref": f"#/components/schemas/{name}"}
 
     for name, schema in components.items():
-        lifted = lift(schema, inside=False)
-        assert isinstance(lifted, dict)
-        named[name] = lifted
+        named[name] = {key: lift(item) for key, item in schema.items()}
     return dict(sorted(named.items()))
 
 
