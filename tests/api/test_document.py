@@ -12,6 +12,7 @@ import pytest
 
 from pullpass.api import examples
 from pullpass.api.openapi import document
+from pullpass.domain import draft
 from tests.test_docs import error_codes
 
 TESTS = Path(__file__).parents[1]
@@ -86,14 +87,23 @@ def references(value: object) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_schema_has_an_example_that_fits_it(name: str) -> None:
-    schema = {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
     assert SCHEMAS[name].get("examples"), "pullpass.api.examples has none"
     for example in SCHEMAS[name]["examples"]:
-        jsonschema.Draft202012Validator(schema).validate(example)
+        fits(example, SCHEMAS[name])
+
+
+def fits(example: object, schema: Mapping[str, Any]) -> None:
+    whole = {**schema, "components": DOCUMENT["components"]}
+    jsonschema.Draft202012Validator(whole).validate(example)
 
 
 def test_no_example_is_left_over() -> None:
     assert examples.SCHEMAS.keys() <= SCHEMAS.keys()
+
+
+def test_the_example_of_a_record_can_be_sent() -> None:
+    [example] = SCHEMAS["RegistryRequest"]["examples"]
+    assert draft.parse(example).id == example["id"]
 
 
 def test_every_operation_says_who_may_call_it_and_what_it_answers() -> None:
@@ -107,7 +117,10 @@ def test_every_operation_says_who_may_call_it_and_what_it_answers() -> None:
         for status, answer in answers.items():
             assert answer["description"]
             assert "X-Request-Id" in answer["headers"]
-            if not status.startswith("2") and not path.startswith("/health"):
-                media = answer["content"]["application/json"]
+            if status.startswith("2"):
+                continue
+            media = answer["content"]["application/json"]
+            fits(media["example"], media["schema"])
+            if not path.startswith("/health"):
                 assert media["schema"]["$ref"].endswith("/ErrorInfoResponse")
                 assert (media["example"]["code"], int(status)) in known

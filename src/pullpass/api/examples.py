@@ -19,7 +19,7 @@ _SECRETS: Mapping[str, object] = {
 _IMAGE = "ghcr.io/acme/app:1.2"
 _MATCHED: Mapping[str, object] = {"id": _ID, "registry": _REGISTRY, "type": "basic"}
 _REFERENCE: Mapping[str, object] = {"domain": "ghcr.io", "repository": "acme/app", "tag": "1.2"}
-_REASON = "'ghcr.io/acme' is the only record that covers it."
+_REASON = "ghcr.io/acme is the only prefix that matches ghcr.io/acme/app"
 _MATCH: Mapping[str, object] = {
     "image": _IMAGE,
     "reference": _REFERENCE,
@@ -79,7 +79,7 @@ SCHEMAS: Mapping[str, object] = {
         "logo": {},
     },
     "RegistryCredsResponse": _CREDS,
-    "RegistryOptions": {"region": "eu-central-1"},
+    "RegistryOptions": {"role_arn": "arn:aws:iam::123456789012:role/pull"},
     "RegistryRequest": {
         "id": _ID,
         "registry": _REGISTRY,
@@ -133,7 +133,7 @@ SCHEMAS: Mapping[str, object] = {
 
 ERRORS: Mapping[int, Mapping[str, object]] = {
     400: {
-        "error": "Wrong fields: creds.username is missing.",
+        "error": "creds.username is missing; expected a string of 1 to 1024 characters.",
         "code": "invalid_fields",
         "details": {"fields": [_FIELD]},
     },
@@ -142,17 +142,19 @@ ERRORS: Mapping[int, Mapping[str, object]] = {
         "code": "token_required",
     },
     403: {
-        "error": "The role 'reader' may not write records; admin and editor may.",
+        "error": "The role 'reader' may not change registry records. "
+        "Roles that may: admin, editor.",
         "code": "forbidden",
+        "details": {"role": "reader", "action": "change registry records"},
     },
     404: {
         "error": "There is no registry record 'acme-ghcr' in this organization.",
         "code": "registry_not_found",
     },
     409: {
-        "error": "The registry 'ghcr.io/acme' has a record already: 'acme-ghcr'.",
+        "error": "The registry record 'acme-ghcr' stands for 'ghcr.io/acme' already.",
         "code": "registry_taken",
-        "details": {"registry_id": _ID},
+        "details": {"field": "registry", "registry_id": _ID},
     },
     412: {
         "error": "The registry record 'acme-ghcr' was changed since you read it. "
@@ -160,12 +162,19 @@ ERRORS: Mapping[int, Mapping[str, object]] = {
         "code": "precondition_failed",
         "details": {"registry_id": _ID},
     },
-    413: {"error": "The body is larger than 1 MiB.", "code": "body_too_large"},
+    413: {"error": "The body is larger than 1048576 bytes.", "code": "body_too_large"},
     502: {
         "error": "The upstream refuses the stored credential. Store another one.",
         "code": "upstream_rejected",
     },
-    503: {"error": "The database does not answer. Try again.", "code": "store_unavailable"},
+    503: {
+        "error": "The database cannot be used now: it does not answer.",
+        "code": "store_unavailable",
+    },
+}
+NOT_READY: Mapping[str, object] = {
+    "status": "unavailable",
+    "problem": "The database cannot be used now: it does not answer.",
 }
 
 

@@ -176,21 +176,25 @@ def _responses(
     else:
         success["headers"] = _headers()
     found: dict[str, object] = {str(operation.success): success}
-    unavailable = schemas[repr(ErrorInfoResponse)]
+    unavailable, example = schemas[repr(ErrorInfoResponse)], examples.ERRORS[503]
     if operation.answer is HealthResponse:
-        unavailable = schemas[repr(HealthResponse)]
+        unavailable, example = schemas[repr(HealthResponse)], examples.NOT_READY
     for status in operation.errors:
-        found[str(status)] = _error(status, schemas[repr(ErrorInfoResponse)])
-    found["503"] = _error(503, unavailable)
+        found[str(status)] = _error(
+            status, schemas[repr(ErrorInfoResponse)], examples.ERRORS[status]
+        )
+    found["503"] = _error(503, unavailable, example)
     return found
 
 
-def _error(status: int, schema: Mapping[str, object]) -> dict[str, object]:
+def _error(
+    status: int, schema: Mapping[str, object], example: Mapping[str, object]
+) -> dict[str, object]:
     of_its_own = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
     return {
         "description": _ERROR_DESCRIPTIONS[status],
         "headers": _headers(*of_its_own.get(status, ())),
-        "content": {"application/json": {"schema": schema, "example": examples.ERRORS[status]}},
+        "content": {"application/json": {"schema": schema, "example": example}},
     }
 
 
