@@ -173,3 +173,10 @@ def test_what_is_refused_fails_the_apply_with_the_sentence(
     with pytest.raises(ProviderError) as raised:
         terraform.destroy()
     assert raised.value.status == 404
+
+
+def test_enable_ci_has_to_be_written_out(terraform: Terraform) -> None:
+    """The page says so: what is not in the plan must not be in the state, and it always is."""
+    absent = {name: value for name, value in BASIC.items() if name != "enable_ci"}
+    with pytest.raises(AssertionError, match="'enable_ci': False"):
+        terraform.apply(absent)
