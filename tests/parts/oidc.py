@@ -6,7 +6,12 @@ import time
 
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, Key, KeyParameters, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+
+from tests.parts.certificates import Certificates
+from tests.parts.stand_in import StandIn
+from tests.parts.wire import Received, Scripted, answer
 
 _ALGORITHM = "ES256"
 
@@ -53,3 +58,71 @@ class OidcIssuer:
         except (JoseError, ValueError):
             return None
         return str(claims["sub"]) if audience is None or audience in claims["aud"] else None
+
+
+def new_key(kid: str = "one", kind: str = "ES256") -> Key:
+    """A signing key for the algorithm ``kind``."""
+    parameters: KeyParameters = {"kid": kid}
+    if kind.startswith("ES"):
+        curve = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}[kind]
+        return ECKey.generate_key(curve, parameters, private=True)
+    if kind.startswith("Ed"):
+        return OKPKey.generate_key("Ed25519", parameters, private=True)
+    return RSAKey.generate_key(2048, parameters, private=True)
+
+
+class IssuerServer(StandIn):
+    """An issuer at its own address, with a discovery document and a set of keys.
+
+    ``keys``: those that it shows, and signs with the first of; ``entries``: what stands in the set
+    besides. ``suffix``: what its name has after the address. ``document``: what differs in its
+    discovery document.
+    """
+
+    def __init__(self, certificates: Certificates | None = None, suffix: str = "") -> None:
+        self.keys: list[Key] = [new_key()]
+        self.entries: list[dict[str, object]] = []
+        self.suffix = suffix
+        self.document: dict[str, object] = {}
+        super().__init__(certificates)
+
+    @property
+    def name(self) -> str:
+        return self.url + self.suffix
+
+    def asked(self, path: str = "/keys") -> int:
+        """How often it was asked for this."""
+        return sum(call.target == path for call in self.calls)
+
+    def handle(self, request: Received) -> Scripted:
+        if request.target == self.suffix.rstrip("/") + "/.well-known/openid-configuration":
+            return answer({"issuer": self.name, "jwks_uri": f"{self.url}/keys"} | self.document)
+        if request.target == "/keys":
+            public = [key.as_dict(private=False) for key in self.keys]
+            return answer({"keys": [*self.entries, *public]})
+        return answer({"error": "not found"}, 404)
+
+    def claims(self, **changes: object) -> dict[str, object]:
+        """Those of a job of acme/app on its main branch; a change to None leaves one out."""
+        now = int(self.time())
+        claims: dict[str, object] = {
+            "iss": self.name,
+            "sub": "repo:acme/app:ref:refs/heads/main",
+            "aud": "pullpass:acme",
+            "iat": now,
+            "nbf": now,
+            "exp": now + 300,
+            "repository": "acme/app",
+            "ref": "refs/heads/main",
+        } | changes
+        return {name: value for name, value in claims.items() if value is not None}
+
+    def token(
+        self, *, key: Key | None = None, header: dict[str, object] | None = None, **changes: object
+    ) -> str:
+        key = key or self.keys[0]
+        algorithm = {"EC": "ES256", "OKP": "Ed25519", "RSA": "RS256"}[key.key_type]
+        fields = {"alg": algorithm, "kid": key.kid} | (header or {})
+        registry = JWSRegistry(algorithms=[str(fields["alg"])], strict_check_header=False)
+        present = {name: value for name, value in fields.items() if value is not None}
+        return jwt.encode(present, self.claims(**changes), key, registry=registry)

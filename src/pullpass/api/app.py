@@ -52,7 +52,7 @@ def _route(path: str, by_method: Mapping[str, Operation], services: Services) ->
             services.metrics.refused(error.code)
             if errors.status_of(error) >= 500:
                 _log.error("failed", operation=operation.id, code=error.code, error=error.message)
-            return errors.error_response(error)
+            return operation.refuse(error)
 
     return Route(path, endpoint, methods=list(by_method))
 
@@ -62,6 +62,7 @@ async def _admit(operation: Operation, request: Request, services: Services) -> 
         return Call(request, services, None, None)
     principal = await services.sessions.authenticate(bearer_token(request))
     request.state.user = principal.user.id
+    request.state.subject = principal.subject
     # No id holds anything else, and PostgreSQL would not even take a NUL.
     if not all(part.isascii() and part.isprintable() for part in request.path_params.values()):
         raise NotFound("There is nothing at this path.", code="path_not_found")

@@ -14,9 +14,11 @@ from starlette.responses import Response
 from pullpass.api.errors import BodyTooLarge
 from pullpass.broker.checks import CheckService
 from pullpass.broker.credentials import CredentialService
+from pullpass.broker.federation import FederationService
 from pullpass.broker.identity import IdentityService
 from pullpass.broker.records import RecordService
 from pullpass.broker.sessions import Sessions
+from pullpass.broker.trust import TrustService
 from pullpass.domain.access import Caller
 from pullpass.domain.errors import FieldProblem, InvalidFields, InvalidInput, Unauthenticated
 from pullpass.domain.identity import Principal
@@ -37,6 +39,8 @@ class Services:
     credentials: CredentialService
     checks: CheckService
     identity: IdentityService
+    trust: TrustService
+    federation: FederationService
     sessions: Sessions
     health: Health
     metrics: Metrics
@@ -113,7 +117,7 @@ class Call:
             BodyTooLarge: over 1 MiB.
             InvalidInput: not UTF-8, not JSON (RFC 8259), a name given twice, or no object.
         """
-        text = await self._read()
+        text = await self.raw_body(MAX_BODY)
         if optional and not text.strip():
             return {}
         value = _parse_json(text)
@@ -121,12 +125,13 @@ class Call:
             raise InvalidInput("The body must be a JSON object.", code="malformed_json")
         return value
 
-    async def _read(self) -> bytes:
+    async def raw_body(self, limit: int) -> bytes:
+        """The body, up to ``limit`` bytes. Raises BodyTooLarge where it is longer."""
         chunks = bytearray()
         async for chunk in self.request.stream():
             chunks += chunk
-            if len(chunks) > MAX_BODY:
-                raise BodyTooLarge(f"The body is larger than {MAX_BODY} bytes.")
+            if len(chunks) > limit:
+                raise BodyTooLarge(f"The body is larger than {limit} bytes.")
         return bytes(chunks)
 
 

@@ -70,6 +70,7 @@ class Edge:
                 status=status,
                 milliseconds=round(seconds * 1000, 2),
                 user=state.get("user"),
+                subject=state.get("subject"),
                 code=state.get("code"),
             )
 

@@ -46,6 +46,22 @@ _FIELD: Mapping[str, object] = {
     "expected": "a string of 1 to 1024 characters",
 }
 
+_JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbi1leGFtcGxlIn0.c2lnbmF0dXJl"
+_RULE: Mapping[str, object] = {
+    "id": "app",
+    "issuer": "https://token.actions.githubusercontent.com",
+    "audience": "pullpass:acme",
+    "claims": {"repository": ["acme/app"], "ref": ["refs/heads/main"]},
+    "role": "ci",
+    "lifetime": 900,
+    "registries": [_ID],
+}
+_UNTAKEN: Mapping[str, object] = {
+    "id": "release",
+    "matches": False,
+    "reason": "its claim 'ref' is 'refs/heads/main', not 'refs/heads/release'",
+}
+
 SCHEMAS: Mapping[str, object] = {
     "AccountCredsRequest": {"username": "bot", "password": "an-example", "expires": _LATER},
     "CheckRequest": {"repository": "acme/app"},
@@ -70,6 +86,11 @@ SCHEMAS: Mapping[str, object] = {
     "MatchResponse": {"results": [_MATCH], "unmatched": [], "malformed": []},
     "MatchedRecord": _MATCHED,
     "NewServiceUserRequest": {"name": "eu-1", "role": "cluster", "cluster": "eu-1"},
+    "OAuthErrorResponse": {
+        "error": "invalid_request",
+        "error_description": "The parameter audience is missing.",
+        "code": "invalid_request",
+    },
     "OrganizationResponse": {
         "id": "acme",
         "name": "Acme",
@@ -100,6 +121,19 @@ SCHEMAS: Mapping[str, object] = {
     "RegistryStatusResponse": {**_WORKS, "since": _TIME},
     "RolesResponse": {"/orgs/acme": "admin"},
     "TokenDefinitionRequest": {"id": "first", "type": "static", "expires_at": _LATER},
+    "TokenExchangeRequest": {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": _JWT,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "audience": "acme",
+    },
+    "TokenExchangeResponse": {
+        "access_token": "ppt_an-example",
+        "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "token_type": "Bearer",
+        "expires_in": 900,
+        "scope": "app",
+    },
     "TokenInfoResponse": {
         "id": "first",
         "type": "static",
@@ -110,6 +144,16 @@ SCHEMAS: Mapping[str, object] = {
         "expires_at": _LATER,
     },
     "TokenResponse": {"token": "ppt_an-example", "type": "static"},
+    "TrustRuleRequest": _RULE,
+    "TrustRuleResponse": {
+        **_RULE,
+        "user_id": _USER,
+        "created_at": _TIME,
+        "created_by": _USER,
+    },
+    "TrustTestRequest": {"token": _JWT},
+    "TrustTestResponse": {"ok": True, "rule": "app", "rules": [{"id": "app", "matches": True}]},
+    "TrustTestRule": _UNTAKEN,
     "UserProfileExtendedRequest": {"name": "Ada"},
     "UserProfileExtendedResponse": {
         "id": _USER,
@@ -170,6 +214,26 @@ ERRORS: Mapping[int, Mapping[str, object]] = {
     503: {
         "error": "The database cannot be used now: it does not answer.",
         "code": "store_unavailable",
+    },
+}
+# Of a token exchange, which has them as RFC 6749 does.
+OAUTH_ERRORS: Mapping[int, Mapping[str, object]] = {
+    400: {
+        "error": "invalid_grant",
+        "error_description": "The identity token comes under no trust rule of this organization, "
+        "or is not valid. The log of the server says why.",
+        "code": "invalid_grant",
+    },
+    413: {
+        "error": "invalid_request",
+        "error_description": "The body is larger than 65536 bytes.",
+        "code": "body_too_large",
+    },
+    503: {
+        "error": "temporarily_unavailable",
+        "error_description": "The keys of the issuer cannot be fetched now. Try again later; the "
+        "log of the server says why.",
+        "code": "issuer_unavailable",
     },
 }
 NOT_READY: Mapping[str, object] = {

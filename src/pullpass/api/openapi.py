@@ -10,8 +10,9 @@ import msgspec
 
 from pullpass import __version__
 from pullpass.api import examples
-from pullpass.api.models.common import ErrorInfoResponse, HealthResponse
+from pullpass.api.models.common import HealthResponse
 from pullpass.api.models.registries import RegistryResponse
+from pullpass.api.models.trust import OAuthErrorResponse
 from pullpass.api.routes import OPERATIONS, Entry, Operation
 
 _PATH_PARAMETERS = {
@@ -19,6 +20,7 @@ _PATH_PARAMETERS = {
     "regId": "Unique (alpha-numerical) registry identifier.",
     "userId": "The user ID.",
     "tokenId": "The token ID.",
+    "ruleId": "Unique (alpha-numerical) trust rule identifier.",
 }
 _ERROR_DESCRIPTIONS = {
     400: "Request parameters or payload are incomplete or invalid.",
@@ -27,7 +29,7 @@ _ERROR_DESCRIPTIONS = {
     404: "No such record, or an organization that the caller is no member of.",
     409: "The id, or the normalized prefix, is taken.",
     412: "The record was changed since the version that If-Match names.",
-    413: "The body is larger than 1 MiB.",
+    413: "The body is larger than 1 MiB (64 KiB for a token exchange).",
     502: "The upstream gave no credential.",
     503: "Not now: the database does not answer, or too much is under way. Try again.",
 }
@@ -78,9 +80,9 @@ def document() -> dict[str, object]:
 
 
 def _types(operations: Iterable[Operation]) -> list[type]:
-    found: dict[str, type] = {repr(ErrorInfoResponse): ErrorInfoResponse}
+    found: dict[str, type] = {}
     for operation in operations:
-        for kind in (operation.body, operation.answer):
+        for kind in (operation.body, operation.answer, operation.refusal):
             if kind is not None:
                 found[repr(kind)] = kind
     return list(found.values())
@@ -123,7 +125,7 @@ def _operation(
     if operation.description:
         found["description"] = operation.description
     if operation.body is not None:
-        content = {"application/json": {"schema": schemas[repr(operation.body)]}}
+        content = {operation.body_type: {"schema": schemas[repr(operation.body)]}}
         found["requestBody"] = {"required": not operation.body_optional, "content": content}
     return found
 
@@ -176,13 +178,14 @@ def _responses(
     else:
         success["headers"] = _headers()
     found: dict[str, object] = {str(operation.success): success}
-    unavailable, example = schemas[repr(ErrorInfoResponse)], examples.ERRORS[503]
+    refusal, errors = schemas[repr(operation.refusal)], examples.ERRORS
+    if operation.refusal is OAuthErrorResponse:
+        errors = examples.OAUTH_ERRORS
+    unavailable, example = refusal, errors[503]
     if operation.answer is HealthResponse:
         unavailable, example = schemas[repr(HealthResponse)], examples.NOT_READY
     for status in operation.errors:
-        found[str(status)] = _error(
-            status, schemas[repr(ErrorInfoResponse)], examples.ERRORS[status]
-        )
+        found[str(status)] = _error(status, refusal, errors[status])
     found["503"] = _error(503, unavailable, example)
     return found
 

@@ -9,9 +9,13 @@ from enum import StrEnum
 from starlette.responses import Response
 
 from pullpass.api.call import Call
+from pullpass.api.errors import error_response
+from pullpass.api.models.common import ErrorInfoResponse
 from pullpass.domain.access import Action
+from pullpass.domain.errors import PullpassError
 
 Handler = Callable[[Call], Awaitable[Response]]
+Refuse = Callable[[PullpassError], Response]
 
 
 class Entry(StrEnum):
@@ -33,7 +37,9 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. ``access`` is an Entry, or the Action that a member's role must allow."""
+    """One operation. ``access`` is an Entry, or the Action that a member's role must allow;
+    ``refuse`` makes the answer of an error, which is a ``refusal``.
+    """
 
     id: str
     method: str
@@ -50,3 +56,6 @@ class Operation:
     query: tuple[Query, ...] = ()
     conditional: bool = False
     description: str = ""
+    body_type: str = "application/json"
+    refuse: Refuse = error_response
+    refusal: type = ErrorInfoResponse

@@ -142,6 +142,7 @@ def _token_info(info: TokenInfo) -> TokenInfoResponse:
         created_at=timestamp.render(info.created_at),
         created_by=info.created_by,
         user_id=info.user_id,
+        subject=info.subject or UNSET,
         expires_at=UNSET if info.expires_at is None else timestamp.render(info.expires_at),
     )
 
@@ -253,7 +254,7 @@ OPERATIONS = (
         "Updates the extended profile of the current user.",
         answer=UserProfileExtendedResponse,
         body=UserProfileExtendedRequest,
-        errors=(400, 401, 404, 409, 413),
+        errors=(400, 401, 403, 404, 409, 413),
     ),
     Operation(
         "listUserTokens",

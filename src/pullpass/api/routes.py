@@ -6,7 +6,15 @@ its rows stand beside the handlers.
 
 from __future__ import annotations
 
-from pullpass.api import checks, images, operations, organizations, registries
+from pullpass.api import (
+    checks,
+    images,
+    operations,
+    organizations,
+    registries,
+    token_exchange,
+    trust,
+)
 from pullpass.api.operation import Entry, Operation
 
 __all__ = ["OPERATIONS", "PAGES", "Entry", "Operation"]
@@ -16,6 +24,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *checks.OPERATIONS,
     *images.OPERATIONS,
     *organizations.OPERATIONS,
+    *trust.OPERATIONS,
+    *token_exchange.OPERATIONS,
     *operations.OPERATIONS,
 )
 

@@ -16,6 +16,8 @@ from pullpass.domain.access import Caller
 from pullpass.domain.credential import Secret
 from pullpass.domain.errors import Forbidden, NotFound
 from pullpass.domain.identity import (
+    ORGANIZATION_ID,
+    ORGANIZATION_ID_LENGTH,
     Membership,
     Organization,
     Principal,
@@ -27,9 +29,6 @@ from pullpass.domain.identity import (
 from pullpass.domain.record import CLUSTER_EXPECTED, is_cluster_name
 from pullpass.store.identity import IdentityStore
 
-# The reference document's pattern for organization ids, and its length.
-_ORGANIZATION_ID = re.compile(r"[a-z0-9](?:-?[a-z0-9]+)+")
-_ORGANIZATION_ID_LENGTH = 50
 _TOKEN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,255}")
 _TOKEN_TYPE = "static"  # noqa: S105
@@ -68,9 +67,9 @@ class IdentityService:
         fields = Fields({"org": organization_id, "name": name})
         fields.text(
             "org",
-            _ORGANIZATION_ID,
+            ORGANIZATION_ID,
             "2 to 50 lower-case letters, digits and single hyphens",
-            longest=_ORGANIZATION_ID_LENGTH,
+            longest=ORGANIZATION_ID_LENGTH,
         )
         fields.text("name", None, "1 to 200 characters", longest=200)
         fields.done()
@@ -120,7 +119,7 @@ class IdentityService:
         name = fields.text("name", None, "1 to 200 characters", longest=200)
         email = fields.optional_text("email", _EMAIL, "an e-mail address")
         kind = fields.choice("type", UserType, (UserType.SERVICE, UserType.USER), "service")
-        membership = _membership(fields)
+        membership = read_membership(fields)
         fields.done()
         user = User(
             str(uuid.uuid4()),
@@ -138,12 +137,13 @@ class IdentityService:
 
         Raises:
             InvalidFields, NotFound: as their names say.
+            Forbidden: it is the user behind a trust rule.
             Conflict: the organization would be left without an administrator.
         """
         fields = Fields(body, known=("role", "cluster"))
-        membership = _membership(fields)
+        membership = read_membership(fields)
         fields.done()
-        await self.member(caller, user_id)
+        access.require_own_making(await self.member(caller, user_id))
         user = await self._identity.set_membership(
             user_id, caller.organization, membership, now=self._clock()
         )
@@ -158,8 +158,10 @@ class IdentityService:
 
         Raises:
             NotFound: the organization has no such user.
+            Forbidden: it is the user behind a trust rule.
             Conflict: the organization would be left without an administrator.
         """
+        access.require_own_making(await self.member(caller, user_id))
         removed = await self._identity.remove_member(
             user_id, caller.organization, now=self._clock()
         )
@@ -174,8 +176,10 @@ class IdentityService:
 
         Raises:
             InvalidFields: lists every invalid field.
+            Forbidden: it is the user behind a trust rule.
             Conflict: another user has the e-mail address.
         """
+        access.require_own_making(principal.user)
         fields = Fields(body, known=("name", "email"), ignored=_READ_ONLY_PROFILE)
         if body.get("properties"):
             fields.problem("properties", "cannot be stored", "an empty object, or none")
@@ -222,6 +226,7 @@ class IdentityService:
             Conflict: the user has a token with this id.
         """
         owner = await self._token_owner(principal, user_id)
+        access.require_own_making(owner)
         fields = Fields(body, known=("id", "type", "description", "expires_at"))
         token_id = fields.text(
             "id", _TOKEN_ID, "1 to 63 letters, digits, '.', '_' and '-'", longest=63
@@ -277,8 +282,9 @@ class IdentityService:
             await self._sessions.refresh()
 
 
-def _membership(fields: Fields) -> Membership:
-    role = fields.choice("role", Role, tuple(Role), None)
+def read_membership(fields: Fields, roles: tuple[Role, ...] = tuple(Role)) -> Membership:
+    """The fields `role` (one of ``roles``) and `cluster`."""
+    role = fields.choice("role", Role, roles, None)
     cluster = fields.optional_text("cluster", None, CLUSTER_EXPECTED, 63)
     if role == Role.CLUSTER:
         if cluster is None:

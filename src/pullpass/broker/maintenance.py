@@ -17,6 +17,8 @@ from pullpass.store.issued import IssuedStore
 CHANGES_KEPT = timedelta(days=1)
 # Long enough to see in a list why a job stopped working.
 EXPIRED_TOKENS_KEPT = timedelta(days=30)
+# Every job gets one: they would fill the list.
+EXCHANGED_TOKENS_KEPT = timedelta(days=1)
 # Longer than the longest wait after a failure, which must not be forgotten.
 ISSUED_KEPT = timedelta(days=1)
 _INTERVAL = timedelta(hours=1)
@@ -41,7 +43,9 @@ class Maintenance:
         """Raises StoreUnavailable where the database does not answer."""
         now = self._clock()
         changes = await self._feed.prune(now - CHANGES_KEPT)
-        tokens = await self._identity.purge_expired_tokens(now - EXPIRED_TOKENS_KEPT)
+        tokens = await self._identity.purge_expired_tokens(
+            now - EXPIRED_TOKENS_KEPT, now - EXCHANGED_TOKENS_KEPT
+        )
         issued = await self._issued.purge(now - ISSUED_KEPT)
         if changes or tokens or issued:
             _log.info(

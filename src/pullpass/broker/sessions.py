@@ -55,7 +55,7 @@ class Sessions:
         info, user = found
         if _expired(info, self._clock()):
             raise Unauthenticated("The token has expired. Ask for a new one.", code="expired_token")
-        return Principal(user, info.id, info.expires_at)
+        return Principal(user, info.id, info.expires_at, info.subject)
 
     async def refresh(self) -> None:
         """Make a change to users or tokens that was just committed visible here at once."""

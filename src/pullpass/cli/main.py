@@ -23,7 +23,10 @@ ENTRIES = {
     "registry": Entry("pullpass.cli.registry:registry", "List, write and check registry records."),
     "match": Entry("pullpass.cli.images:match", "Say which record each IMAGE matches, and why."),
     "creds": Entry("pullpass.cli.images:creds", "Print the credential for IMAGE."),
-    "token": Entry("pullpass.cli.token:token", "List, create and delete API tokens."),
+    "token": Entry("pullpass.cli.token:token", "List, create, delete and exchange API tokens."),
+    "trust": Entry(
+        "pullpass.cli.trust:trust", "Say whose identity tokens are taken, for which role."
+    ),
     "user": Entry(
         "pullpass.cli.user:user", "List, add, change and remove the users of the organization."
     ),

@@ -24,8 +24,8 @@ class Session:
     ca_bundle: str | None
     timeout: float
 
-    def client(self, *, needs_organization: bool = True) -> Client:
-        """A client for these settings.
+    def client(self, *, needs_organization: bool = True, needs_token: bool = True) -> Client:
+        """A client for these settings; where it needs no token, it has none.
 
         Raises:
             click.UsageError: a setting is missing.
@@ -40,7 +40,7 @@ class Session:
         return Client(
             self.url,
             self.organization or None,
-            self._token(),
+            self._token() if needs_token else None,
             timeout=self.timeout,
             ca_bundle=self.ca_bundle or None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 from pullpass.cli.output import moment, note, output_option, print_json, print_table
 from pullpass.cli.parameters import Moment
 from pullpass.cli.registry import confirm
+from pullpass.cli.secrets_input import read_secret
 from pullpass.cli.session import Session
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ _user_option = click.option(
 
 @click.group()
 def token() -> None:
-    """List, create and delete API tokens."""
+    """List, create and delete API tokens, and get one for an identity token."""
 
 
 @token.command("list")
@@ -85,6 +87,47 @@ def delete(session: Session, token_id: str, user_id: str | None, yes: bool) -> N
     with session.client(needs_organization=False) as client:
         client.tokens.delete(_owner(client, user_id), token_id)
     note(f"Deleted the token {token_id!r}.")
+
+
+@token.command()
+@click.option("--token-stdin", is_flag=True, help="Read the identity token from stdin.")
+@click.option("--token-file", metavar="FILE", help="Read it from a file.")
+@click.option("--github", is_flag=True, help="Ask GitHub for it, in a job of GitHub Actions.")
+@click.option("--audience", metavar="TEXT", help="With --github: for whom (pullpass:ORG).")
+@click.option("--rule", metavar="ID", help="The trust rule to use, instead of the first that fits.")
+@output_option
+@click.pass_obj
+def exchange(
+    session: Session,
+    token_stdin: bool,
+    token_file: str | None,
+    github: bool,
+    audience: str | None,
+    rule: str | None,
+    output: str,
+) -> None:
+    """Print a short-lived token for the identity token of a job (or a pod, or a person).
+
+    It needs no other token: the organization's trust rules say whose identity tokens are taken.
+    """
+    if github and (token_stdin or token_file):
+        raise click.UsageError("Give --github, --token-stdin or --token-file, one of them.")
+    if audience is not None and not github:
+        raise click.UsageError("--audience is for --github: another token has its own already.")
+    if not github:
+        identity = read_secret("Token", from_stdin=token_stdin, file=token_file)
+    with session.client(needs_token=False) as client:
+        if github:
+            from pullpass.client.github import identity_token
+
+            wanted = audience or f"pullpass:{session.organization}"
+            identity = identity_token(os.environ, wanted, session.timeout)
+        exchanged = client.exchange_token(identity, rule=rule)
+    if output == "json":
+        print_json(exchanged, reveal=True)
+        return
+    click.echo(exchanged.access_token.reveal())
+    note(f"By the trust rule {exchanged.scope!r}, for {exchanged.expires_in} s.")
 
 
 def _owner(client: Client, user_id: str | None) -> str:

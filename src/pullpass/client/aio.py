@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import httpx
 
-from pullpass.client import compatible, operations, retry, transport
+from pullpass.client import compatible, operations, retry, transport, trust
 from pullpass.client.address import Destination, checked_token
 from pullpass.client.binding import described
 from pullpass.client.errors import ClientError, InvalidArgument
@@ -29,14 +29,15 @@ class Driver(Destination):
         self,
         url: str,
         organization: str | None,
-        token: Secret | str,
+        token: Secret | str | None,
         timeout: float,
         ca_bundle: str | None,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         super().__init__(url, organization)
         self._sleep = sleep
-        with transport.options(self.base, checked_token(token), timeout, ca_bundle) as options:
+        checked = None if token is None else checked_token(token)
+        with transport.options(self.base, checked, timeout, ca_bundle) as options:
             self._http = httpx.AsyncClient(**options)
 
     async def run(self, operation: Operation[T]) -> T:
@@ -151,6 +152,17 @@ class Tokens(Group):
     delete = call(operations.delete_token)
 
 
+class TrustRules(Group):
+    """Whose identity tokens the client's organization takes."""
+
+    list = of_own(trust.list_rules)
+    get = of_own(trust.get_rule)
+    create = of_own(trust.create_rule)
+    update = of_own(trust.update_rule)
+    delete = of_own(trust.delete_rule)
+    test = of_own(trust.test_rules)
+
+
 class CompatibleRegistry(Group):
     """The operations of the compatible API, under their names there."""
 
@@ -175,7 +187,7 @@ class AsyncClient(Group):
         self,
         url: str,
         organization: str | None,
-        token: Secret | str,
+        token: Secret | str | None,
         *,
         timeout: float = 30.0,
         ca_bundle: str | None = None,
@@ -186,9 +198,11 @@ class AsyncClient(Group):
         self.registry = CompatibleRegistry(self._driver)
         self.users = Users(self._driver)
         self.tokens = Tokens(self._driver)
+        self.trust_rules = TrustRules(self._driver)
 
     image_creds = of_own(operations.image_creds)
     host_creds = of_own(operations.host_creds)
+    exchange_token = of_own(trust.exchange_token)
     current_user = call(operations.current_user)
     update_current_user = call(operations.update_current_user)
     organizations = call(operations.list_organizations)

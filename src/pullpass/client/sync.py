@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import httpx
 
-from pullpass.client import compatible, operations, retry, transport
+from pullpass.client import compatible, operations, retry, transport, trust
 from pullpass.client.address import Destination, checked_token
 from pullpass.client.binding import described
 from pullpass.client.errors import ClientError, InvalidArgument
@@ -32,14 +32,15 @@ class Driver(Destination):
         self,
         url: str,
         organization: str | None,
-        token: Secret | str,
+        token: Secret | str | None,
         timeout: float,
         ca_bundle: str | None,
         sleep: Callable[[float], None],
     ) -> None:
         super().__init__(url, organization)
         self._sleep = sleep
-        with transport.options(self.base, checked_token(token), timeout, ca_bundle) as options:
+        checked = None if token is None else checked_token(token)
+        with transport.options(self.base, checked, timeout, ca_bundle) as options:
             self._http = httpx.Client(**options)
 
     def run(self, operation: Operation[T]) -> T:
@@ -151,6 +152,17 @@ class Tokens(Group):
     delete = call(operations.delete_token)
 
 
+class TrustRules(Group):
+    """Whose identity tokens the client's organization takes."""
+
+    list = of_own(trust.list_rules)
+    get = of_own(trust.get_rule)
+    create = of_own(trust.create_rule)
+    update = of_own(trust.update_rule)
+    delete = of_own(trust.delete_rule)
+    test = of_own(trust.test_rules)
+
+
 class CompatibleRegistry(Group):
     """The operations of the compatible API, under their names there."""
 
@@ -169,7 +181,8 @@ class Client(Group):
 
     ``timeout`` is in seconds, for each step of an exchange. ``ca_bundle`` is the path of a PEM
     file that replaces the certificate authorities; otherwise SSL_CERT_FILE holds, and the usual
-    proxy variables do in any case. ``organization`` may be None where no call needs one.
+    proxy variables do in any case. ``organization`` and ``token`` may be None where no
+    call needs one.
     ``sleep`` is called with seconds between tries.
 
     Every call raises :class:`pullpass.client.errors.ClientError`, or one of its kinds. A call is
@@ -182,7 +195,7 @@ class Client(Group):
         self,
         url: str,
         organization: str | None,
-        token: Secret | str,
+        token: Secret | str | None,
         *,
         timeout: float = 30.0,
         ca_bundle: str | None = None,
@@ -193,9 +206,11 @@ class Client(Group):
         self.registry = CompatibleRegistry(self._driver)
         self.users = Users(self._driver)
         self.tokens = Tokens(self._driver)
+        self.trust_rules = TrustRules(self._driver)
 
     image_creds = of_own(operations.image_creds)
     host_creds = of_own(operations.host_creds)
+    exchange_token = of_own(trust.exchange_token)
     current_user = call(operations.current_user)
     update_current_user = call(operations.update_current_user)
     organizations = call(operations.list_organizations)

@@ -28,7 +28,9 @@ class Options(TypedDict):
 
 
 @contextmanager
-def options(base: str, token: Secret, timeout: float, ca_bundle: str | None) -> Iterator[Options]:
+def options(
+    base: str, token: Secret | None, timeout: float, ca_bundle: str | None
+) -> Iterator[Options]:
     """The arguments of an HTTP client, which is to be made within the block.
 
     Raises:
@@ -37,7 +39,7 @@ def options(base: str, token: Secret, timeout: float, ca_bundle: str | None) -> 
     try:
         yield Options(
             headers={
-                "Authorization": f"Bearer {token.reveal()}",
+                **({} if token is None else {"Authorization": f"Bearer {token.reveal()}"}),
                 "Accept": "application/json",
                 "User-Agent": f"pullpass/{__version__}",
             },

@@ -166,7 +166,9 @@ def _refused(response: Response) -> ClientError:
         return _foreign(response, "it is a redirect, which is never followed with a token")
     try:
         fields = Fields(decode(response.body))
-        message, code = fields.text("error"), fields.text("code")
+        # A token exchange has a code of RFC 6749 in `error`, and the sentence beside it.
+        message = fields.optional_text("error_description") or fields.text("error")
+        code = fields.text("code")
         details = fields.raw("details") or {}
         problems = Fields(dict(details)).each("fields", _field_problem)
     except NotAsAgreed as error:

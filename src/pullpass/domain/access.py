@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pullpass.domain import glob
 from pullpass.domain.errors import Forbidden, NotFound
 from pullpass.domain.identity import Membership, Principal, Role, User, UserType
 
@@ -25,6 +26,8 @@ class Action(StrEnum):
     CHECK_RECORDS = "check registry records"
     READ_USERS = "read the organization's users"
     WRITE_USERS = "change the organization's users"
+    READ_TRUST = "read trust rules"
+    WRITE_TRUST = "change trust rules"
 
 
 _METADATA = frozenset({Action.READ_ORGANIZATION, Action.READ_RECORDS})
@@ -76,11 +79,20 @@ def may(caller: Caller, action: Action) -> bool:
 
 
 def require_credential(caller: Caller, record_id: str, *, enable_ci: bool) -> None:
-    """Refuse a `ci` caller the credential of a record that is not open to CI.
+    """Refuse a caller the credential of a record that is not open to it.
 
     Raises:
-        Forbidden: the role is `ci` and the record does not have `enable_ci`.
+        Forbidden: the role is `ci` and the record does not have `enable_ci`, or the membership is
+            limited to other records.
     """
+    registries = caller.membership.registries
+    if registries is not None and not glob.matches_any(registries, record_id):
+        raise Forbidden(
+            f"This token may not have the credential of the registry record '{record_id}'. "
+            "An administrator can allow it in the 'registries' of the trust rule.",
+            code="registry_not_granted",
+            details={"registry_id": record_id},
+        )
     if caller.membership.role is Role.CI and not enable_ci:
         raise Forbidden(
             f"The registry record '{record_id}' is not enabled for CI. "
@@ -116,6 +128,21 @@ def may_manage_tokens(caller: User, owner: User) -> bool:
     if caller.id == owner.id:
         return owner.type is UserType.USER or _administers(caller, owner)
     return _administers(caller, owner)
+
+
+def require_own_making(user: User) -> None:
+    """Refuse to change what Pullpass made and changes itself.
+
+    Raises:
+        Forbidden: it is the user behind a trust rule.
+    """
+    if user.type is UserType.SYSTEM:
+        raise Forbidden(
+            f"The user '{user.name}' belongs to a trust rule: change or delete the rule. It has no "
+            "tokens but those that jobs get for their identity tokens.",
+            code="managed_user",
+            details={"user_id": user.id},
+        )
 
 
 def shares_organization(caller: User, owner: User) -> bool:

@@ -4,7 +4,8 @@
     ├── InvalidInput                 what was sent cannot be taken
     │   ├── InvalidFields            one problem per field, all at once
     │   ├── InvalidImageReference    not an image reference
-    │   └── InvalidRegistryPrefix    not "{domain}" or "{domain}/{project}"
+    │   ├── InvalidRegistryPrefix    not "{domain}" or "{domain}/{project}"
+    │   └── ExchangeRequestRefused   no token for an identity token; the code is RFC 6749's
     ├── Unauthenticated              no token, or one that is not valid
     ├── Forbidden                    the caller's role is too small
     │   └── BuiltinRecord            declared in the server's configuration
@@ -94,6 +95,12 @@ class InvalidRegistryPrefix(InvalidInput):
         super().__init__(f"The registry {problem}; expected {expected}.")
         self.problem = problem
         self.expected = expected
+
+
+class ExchangeRequestRefused(InvalidInput):
+    """RFC 8693 section 2.2.2 with RFC 6749 section 5.2: what ``code`` may be stands there."""
+
+    default_code = "invalid_request"
 
 
 class Unauthenticated(PullpassError):

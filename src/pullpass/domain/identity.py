@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+# The reference document's pattern for organization ids, and its length.
+ORGANIZATION_ID_LENGTH = 50
+ORGANIZATION_ID = re.compile(r"[a-z0-9](?:-?[a-z0-9]+)+")
 
 
 class Role(StrEnum):
@@ -26,7 +31,9 @@ class Organization:
 
 
 class UserType(StrEnum):
-    """As the reference document names them: a person, a program, or Pullpass itself."""
+    """As the reference document names them: a person, a program, or what Pullpass itself makes
+    and changes, which is the user behind a trust rule.
+    """
 
     USER = "user"
     SERVICE = "service"
@@ -35,10 +42,15 @@ class UserType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """A role in one organization; ``cluster`` is set for, and only for, the role `cluster`."""
+    """A role in one organization; ``cluster`` is set for, and only for, the role `cluster`.
+
+    ``registries`` are patterns for the ids of the records whose credentials the member may get;
+    None: no limit besides the role's.
+    """
 
     role: Role
     cluster: str | None = None
+    registries: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +65,10 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """What may be known of a token; ``id`` is unique among the tokens of its user."""
+    """What may be known of a token; ``id`` is unique among the tokens of its user.
+
+    ``subject``: who got it for an identity token, as that token's issuer names them.
+    """
 
     user_id: str
     id: str
@@ -61,12 +76,16 @@ class TokenInfo:
     created_at: datetime
     created_by: str
     expires_at: datetime | None
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller: the user, and the token that it came with."""
+    """An authenticated caller: the user, and the token that it came with; ``subject`` as in
+    :class:`TokenInfo`.
+    """
 
     user: User
     token_id: str
     token_expires_at: datetime | None = None
+    subject: str | None = None

@@ -1,4 +1,4 @@
-"""The one error of this layer's network edge."""
+"""The errors that stay within this layer and the one above it."""
 
 from __future__ import annotations
 
@@ -17,3 +17,20 @@ class UpstreamFailed(Exception):
         super().__init__(message)
         self.reason = reason
         self.message = message
+
+
+class IdentityTokenRefused(Exception):
+    """``reason`` is for the server's log: it repeats claims, and never the token."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class IssuerUnavailable(Exception):
+    """There is no key to check a token with. ``retry_after``: in how many seconds to try again."""
+
+    def __init__(self, reason: str, retry_after: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after

@@ -17,6 +17,7 @@ from pullpass.broker.builtins import BuiltinRecords
 from pullpass.broker.checks import CheckService
 from pullpass.broker.clock import utc_now
 from pullpass.broker.credentials import CredentialService
+from pullpass.broker.federation import FederationService
 from pullpass.broker.follower import Follower
 from pullpass.broker.health import Health
 from pullpass.broker.identity import IdentityService
@@ -26,10 +27,12 @@ from pullpass.broker.records import RecordService
 from pullpass.broker.schedule import Schedule
 from pullpass.broker.sessions import Sessions
 from pullpass.broker.snapshots import Snapshots
+from pullpass.broker.trust import TrustService
 from pullpass.broker.vault import Vault
 from pullpass.domain.errors import PullpassError
 from pullpass.exchange.addresses import AddressGuard
 from pullpass.exchange.catalogue import exchangers
+from pullpass.exchange.oidc import Issuers
 from pullpass.exchange.probe import Prober
 from pullpass.sealing.keyring import Keyring
 from pullpass.server.settings import Settings, load_builtins
@@ -40,6 +43,7 @@ from pullpass.store.identity import IdentityStore
 from pullpass.store.issued import IssuedStore
 from pullpass.store.keys import KeyStore
 from pullpass.store.records import RecordStore
+from pullpass.store.trust import TrustStore
 
 _log = structlog.get_logger("pullpass.server")
 
@@ -60,6 +64,7 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
         identity_store = IdentityStore(database)
         record_store = RecordStore(database)
         check_store = CheckStore(database)
+        trust_store = TrustStore(database)
         keyring = Keyring(key, KeyStore(database))
         vault = Vault(keyring, utc_now)
         metrics = Metrics()
@@ -88,6 +93,8 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
             credentials=credentials,
             checks=CheckService(credentials, check_store, Prober(guard), utc_now),
             identity=IdentityService(identity_store, sessions, utc_now),
+            trust=TrustService(trust_store, sessions, utc_now),
+            federation=FederationService(trust_store, Issuers(guard), utc_now),
             sessions=sessions,
             health=Health(database, follower),
             metrics=metrics,

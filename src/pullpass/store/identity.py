@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pullpass.domain.errors import Conflict
 from pullpass.domain.identity import Membership, Organization, Role, User
-from pullpass.store import engine
 from pullpass.store.changes import IDENTITY_FEED, announce
 from pullpass.store.engine import in_chunks
 from pullpass.store.schema import memberships, organizations, users
@@ -20,6 +19,7 @@ from pullpass.store.users import (
     find_user,
     find_users,
     insert_user,
+    put_membership,
     require_free_email,
     require_organization,
     require_other_admin,
@@ -75,7 +75,7 @@ class IdentityStore(TokenStore):
             )
             if await find_user(connection, admin.id) is None:
                 await insert_user(connection, admin)
-            await _put_membership(connection, admin.id, organization.id, Membership(Role.ADMIN))
+            await put_membership(connection, admin.id, organization.id, Membership(Role.ADMIN))
 
     async def user(self, user_id: str) -> User | None:
         """The user with all memberships."""
@@ -102,7 +102,7 @@ class IdentityStore(TokenStore):
             await insert_user(connection, user)
             for organization, membership in user.memberships.items():
                 await require_organization(connection, organization)
-                await _put_membership(connection, user.id, organization, membership)
+                await put_membership(connection, user.id, organization, membership)
 
     async def update_profile(
         self, user_id: str, *, name: str, email: str | None, now: datetime
@@ -140,7 +140,7 @@ class IdentityStore(TokenStore):
             await require_organization(connection, organization)
             if organization in user.memberships and membership.role is not Role.ADMIN:
                 await require_other_admin(connection, organization, user)
-            await _put_membership(connection, user_id, organization, membership)
+            await put_membership(connection, user_id, organization, membership)
             return await find_user(connection, user_id)
 
     async def remove_member(self, user_id: str, organization: str, *, now: datetime) -> bool:
@@ -172,16 +172,3 @@ class IdentityStore(TokenStore):
 
 async def _announce(connection: AsyncConnection, user_id: str, now: datetime) -> None:
     await announce(connection, IDENTITY_FEED, CHANGE_KIND, user_id, now)
-
-
-async def _put_membership(
-    connection: AsyncConnection, user_id: str, organization: str, membership: Membership
-) -> None:
-    granted = {"role": membership.role.value, "cluster": membership.cluster}
-    await connection.execute(
-        engine.insert(connection, memberships)
-        .values(organization_id=organization, user_id=user_id, **granted)
-        .on_conflict_do_update(
-            index_elements=[memberships.c.organization_id, memberships.c.user_id], set_=granted
-        )
-    )

@@ -76,6 +76,7 @@ memberships = Table(
     Column("user_id", SortedText, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     Column("role", SortedText, nullable=False),
     Column("cluster", SortedText),
+    Column("registries", Text),
 )
 Index("memberships_user_id", memberships.c.user_id)
 
@@ -89,8 +90,36 @@ tokens = Table(
     Column("created_at", Milliseconds, nullable=False),
     Column("created_by", SortedText, nullable=False),
     Column("expires_at", Milliseconds),
+    Column("subject", SortedText),
 )
 Index("tokens_expires_at", tokens.c.expires_at)
+
+# The role that a rule gives is its user's membership: one place to ask, one to change.
+trust_rules = Table(
+    "trust_rules",
+    metadata,
+    Column(
+        "organization_id",
+        SortedText,
+        ForeignKey("organizations.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("id", SortedText, primary_key=True),
+    Column(
+        "user_id",
+        SortedText,
+        ForeignKey("users.id", ondelete="CASCADE"),
+        nullable=False,
+        unique=True,
+    ),
+    Column("issuer", SortedText, nullable=False),
+    Column("audience", SortedText, nullable=False),
+    Column("claims", Text, nullable=False),
+    Column("lifetime", BigInteger, nullable=False),
+    Column("created_at", Milliseconds, nullable=False),
+    Column("created_by", SortedText, nullable=False),
+    Column("version", BigInteger, nullable=False),
+)
 
 records = Table(
     "records",

@@ -24,6 +24,7 @@ _COLUMNS = (
     tokens.c.created_at,
     tokens.c.created_by,
     tokens.c.expires_at,
+    tokens.c.subject,
 )
 
 
@@ -73,7 +74,7 @@ class TokenStore:
             locked = await connection.execute(owner.with_for_update(read=True, key_share=True))
             if locked.first() is None:
                 raise NotFound(f"There is no user '{info.user_id}'.", code="user_not_found")
-            if not await _insert_token(connection, info, digest):
+            if not await insert_token(connection, info, digest):
                 raise Conflict(
                     f"The user has a token with the id '{info.id}' already.",
                     code="token_id_taken",
@@ -90,17 +91,22 @@ class TokenStore:
                 return False
         return True
 
-    async def purge_expired_tokens(self, before: datetime) -> int:
-        """Delete the tokens that expired before ``before``; returns how many.
+    async def purge_expired_tokens(self, before: datetime, exchanged_before: datetime) -> int:
+        """Delete the tokens that expired before ``before``, and of those that were given for an
+        identity token the ones that did before ``exchanged_before``; returns how many.
 
         Not announced: an expired token is refused by its time, wherever it is remembered.
         """
         async with self._database.write() as connection:
-            query = delete(tokens).where(tokens.c.expires_at < before)
+            query = delete(tokens).where(
+                (tokens.c.expires_at < before)
+                | ((tokens.c.expires_at < exchanged_before) & tokens.c.subject.is_not(None))
+            )
             return (await connection.execute(query)).rowcount
 
 
-async def _insert_token(connection: AsyncConnection, info: TokenInfo, digest: str) -> bool:
+async def insert_token(connection: AsyncConnection, info: TokenInfo, digest: str) -> bool:
+    """Whether it was inserted; False where the user has a token with this id."""
     query = (
         insert(connection, tokens)
         .values(
@@ -111,6 +117,7 @@ async def _insert_token(connection: AsyncConnection, info: TokenInfo, digest: st
             created_at=info.created_at,
             created_by=info.created_by,
             expires_at=info.expires_at,
+            subject=info.subject,
         )
         .on_conflict_do_nothing(index_elements=[tokens.c.user_id, tokens.c.id])
         .returning(tokens.c.id)

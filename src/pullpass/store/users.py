@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pullpass.domain.access import organization_not_found
 from pullpass.domain.errors import Conflict
 from pullpass.domain.identity import Membership, Role, User, UserType
+from pullpass.store import engine
 from pullpass.store.schema import memberships, organizations, users
 
 
@@ -30,7 +32,10 @@ async def find_user(connection: AsyncConnection, user_id: str) -> User | None:
 def with_memberships(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     """Adds to a query on users one row for each membership, as :func:`users_of` reads them."""
     return query.add_columns(
-        memberships.c.organization_id, memberships.c.role, memberships.c.cluster
+        memberships.c.organization_id,
+        memberships.c.role,
+        memberships.c.cluster,
+        memberships.c.registries,
     ).join_from(users, memberships, memberships.c.user_id == users.c.id, isouter=True)
 
 
@@ -40,7 +45,7 @@ def users_of(rows: Iterable[Row[*tuple[Any, ...]]]) -> list[User]:
     for row in rows:
         _, of_user = found.setdefault(row.id, (row, {}))
         if row.organization_id is not None:
-            of_user[row.organization_id] = Membership(Role(row.role), row.cluster)
+            of_user[row.organization_id] = membership_of(row)
     return [
         User(
             id=row.id,
@@ -52,6 +57,12 @@ def users_of(rows: Iterable[Row[*tuple[Any, ...]]]) -> list[User]:
         )
         for row, of_user in found.values()
     ]
+
+
+def membership_of(row: Row[*tuple[Any, ...]]) -> Membership:
+    """What the columns of a membership in ``row`` say."""
+    registries = None if row.registries is None else tuple(json.loads(row.registries))
+    return Membership(Role(row.role), row.cluster, registries)
 
 
 async def insert_user(connection: AsyncConnection, user: User) -> None:
@@ -74,6 +85,24 @@ async def insert_user(connection: AsyncConnection, user: User) -> None:
             type=user.type.value,
             email=user.email,
             created_at=user.created_at,
+        )
+    )
+
+
+async def put_membership(
+    connection: AsyncConnection, user_id: str, organization: str, membership: Membership
+) -> None:
+    registries = membership.registries
+    granted = {
+        "role": membership.role.value,
+        "cluster": membership.cluster,
+        "registries": None if registries is None else json.dumps(registries),
+    }
+    await connection.execute(
+        engine.insert(connection, memberships)
+        .values(organization_id=organization, user_id=user_id, **granted)
+        .on_conflict_do_update(
+            index_elements=[memberships.c.organization_id, memberships.c.user_id], set_=granted
         )
     )
 

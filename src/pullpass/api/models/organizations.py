@@ -111,7 +111,9 @@ class TokenDefinitionRequest(Struct, forbid_unknown_fields=True):
 
 
 class TokenInfoResponse(Struct):
-    """Metadata about a token. `expires_at` is absent where the token does not expire."""
+    """Metadata about a token. `expires_at` is absent where the token does not expire; `subject`
+    is whose identity token it was given for.
+    """
 
     id: str
     type: str
@@ -120,6 +122,7 @@ class TokenInfoResponse(Struct):
     created_by: str
     user_id: str
     expires_at: Timestamp | UnsetType = UNSET
+    subject: str | UnsetType = UNSET
 
 
 class TokenResponse(Struct):
