@@ -30,7 +30,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         yield found
 
 
-def a_rule(issuer: IssuerServer, **changes: object) -> dict[str, object]:
+def a_rule(issuer: IssuerServer, /, **changes: object) -> dict[str, object]:
     return {
         "id": "github",
         "issuer": issuer.name,
@@ -40,8 +40,8 @@ def a_rule(issuer: IssuerServer, **changes: object) -> dict[str, object]:
     }
 
 
-async def trust(api: Api, issuer: IssuerServer, **changes: object) -> dict[str, Any]:
-    made = await api.call("POST", RULES, json=a_rule(issuer, **changes))
+async def trust(api: Api, server: IssuerServer, /, **changes: object) -> dict[str, Any]:
+    made = await api.call("POST", RULES, json=a_rule(server, **changes))
     assert made.status_code == 201, made.text
     answer: dict[str, Any] = made.json()
     return answer
@@ -147,10 +147,6 @@ async def test_no_issuer_is_asked_before_a_rule_would_take_the_token(
         {"ref": None},
     ):
         await assert_refused(api, issuer.token(**wrong))
-    await assert_refused(
-        api,
-        issuer.token(header={"alg": "EdDSA"}, key=new_key(kind="Ed25519"), repository="evil/app"),
-    )
     assert issuer.calls == []
     await exchanged(api, issuer.token())
     assert issuer.asked() == 1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+import warnings
 
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, Key, KeyParameters, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
@@ -125,4 +126,7 @@ class IssuerServer(StandIn):
         fields = {"alg": algorithm, "kid": key.kid} | (header or {})
         registry = JWSRegistry(algorithms=[str(fields["alg"])], strict_check_header=False)
         present = {name: value for name, value in fields.items() if value is not None}
-        return jwt.encode(present, self.claims(**changes), key, registry=registry)
+        with warnings.catch_warnings():
+            # It advises against some that issuers use, and against those of an attacker.
+            warnings.simplefilter("ignore", SecurityWarning)
+            return jwt.encode(present, self.claims(**changes), key, registry=registry)
