@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 import pullpass
+from pullpass.api import token_exchange
 from pullpass.api.errors import BodyTooLarge, error_response, status_of
 from pullpass.domain import errors
 from pullpass.domain.errors import FieldProblem, PullpassError
@@ -25,6 +26,7 @@ STATUS: dict[type[PullpassError], int] = {
     errors.InvalidFields: 400,
     errors.InvalidImageReference: 400,
     errors.InvalidRegistryPrefix: 400,
+    errors.ExchangeRequestRefused: 400,
     BodyTooLarge: 413,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
@@ -78,6 +80,21 @@ def test_every_error_has_its_status_and_the_one_body(kind: type[PullpassError]) 
     assert body["error"].endswith(".")
     assert ("www-authenticate" in answer.headers) == (answer.status_code == 401)
     assert ("retry-after" in answer.headers) == (answer.status_code == 503)
+
+
+@pytest.mark.parametrize("kind", STATUS, ids=lambda kind: str(kind.__name__))
+def test_every_error_has_an_oauth_body_for_a_token_exchange(kind: type[PullpassError]) -> None:
+    """The one exception from the one body: RFC 6749 has a code in `error`."""
+    plain = error_response(an_error(kind))
+    answer = token_exchange.refuse(an_error(kind))
+    assert answer.status_code == STATUS[kind]
+    body = json.loads(bytes(answer.body))
+    assert body.keys() == {"error", "error_description", "code"}
+    assert re.fullmatch(r"[a-z][a-z_]+", body["error"])
+    assert body["code"] == an_error(kind).code
+    assert body["error_description"] == json.loads(bytes(plain.body))["error"]
+    assert ("retry-after" in answer.headers) == (answer.status_code == 503)
+    assert answer.headers["cache-control"] == "no-store"
 
 
 def test_a_500_says_nothing_of_the_inside() -> None:

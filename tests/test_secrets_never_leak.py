@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.parts.oidc import IssuerServer, new_key
 from tests.parts.server import PullpassServer, installed, pullpass_server
 
 STORED = "canary-stored-4f1c"
@@ -199,3 +200,46 @@ def test_an_unforeseen_error_shows_nothing(tmp_path: Path) -> None:
         assert server.cli("creds", "ghcr.io/a").returncode == 0
         assert_absent(server.log_text(), "the log")
         assert "'twin' does not open" in server.log_text()
+
+
+def test_no_identity_token_comes_out_nor_the_token_given_for_it(tmp_path: Path) -> None:
+    env = {"PULLPASS_ALLOW_NETWORKS": "127.0.0.0/8", "PULLPASS_LOG_LEVEL": "debug"}
+    with pullpass_server(tmp_path / "data", env=env) as server, IssuerServer() as issuer:
+        made = server.cli(
+            *("trust", "create", "github", "--issuer", issuer.name, "--role", "puller"),
+            *("--claim", "repository=acme/app"),
+        )
+        assert made.returncode == 0, made.stderr
+        good, forged = issuer.token(), issuer.token(key=new_key())
+        foreign, expired = issuer.token(repository="x/y"), issuer.token(exp=1)
+        secret = tuple(part for token in (good, forged) for part in token.split(".")[1:])
+        secret += (foreign.split(".")[2], expired.split(".")[2])
+        done = server.cli("token", "exchange", "--token-stdin", stdin=good)
+        assert done.returncode == 0, done.stderr
+        given = done.stdout.strip()
+        assert_absent(done.stderr, "stderr", (*secret, given))
+        tried = server.cli("trust", "test", "--token-stdin", stdin=good)
+        assert tried.returncode == 0, tried.stderr
+        assert_absent(tried.stdout + tried.stderr, "the trial", secret)
+        for token in (forged, foreign, expired):
+            for command in (("token", "exchange"), ("trust", "test")):
+                refused = server.cli(*command, "--token-stdin", stdin=token)
+                assert refused.returncode != 0
+                assert_absent(refused.stdout + refused.stderr, " ".join(command), secret)
+        for body in (f"subject_token={good}&subject_token={good}", f"x={good}", good):
+            form = {"Content-Type": "application/x-www-form-urlencoded"}
+            answer = httpx.post(f"{server.url}/token", content=body, headers=form)
+            assert answer.status_code == 400
+            assert_absent(answer.text, "the answer to a form", secret)
+        assert server.cli("whoami").returncode == 0
+        job = httpx.get(f"{server.url}/current-user", headers={"Authorization": f"Bearer {given}"})
+        assert job.status_code == 200
+        infos = server.cli("token", "list", "--user", job.json()["id"], "--output", "json")
+        assert_absent(infos.stdout, "the list of tokens", (*secret, given))
+        assert_absent(httpx.get(f"{server.url}/metrics").text, "metrics", (*secret, given))
+        server.stop()
+        assert_absent(server.log_text(), "the log", (*secret, given))
+        assert '"event": "token exchanged"' in server.log_text()
+        assert '"event": "token exchange refused"' in server.log_text()
+        for path in sorted((tmp_path / "data").iterdir()):
+            assert_absent(path.read_bytes(), path.name, (*secret, given))

@@ -108,3 +108,27 @@ def test_a_cluster_reads_for_itself_only() -> None:
 )
 def test_who_manages_whose_tokens(caller: User, owner: User, allowed: bool) -> None:
     assert access.may_manage_tokens(caller, owner) is allowed
+
+
+def test_a_limit_to_records_holds_for_every_role() -> None:
+    member = User(
+        "job",
+        "job",
+        UserType.SYSTEM,
+        NOW,
+        memberships={"acme": Membership(Role.PULLER, registries=("team-*", "ghcr"))},
+    )
+    caller = access.require(Principal(member, "t"), "acme", Action.READ_CREDENTIALS)
+    for allowed in ("team-a", "ghcr"):
+        access.require_credential(caller, allowed, enable_ci=False)
+    for refused in ("team", "ghcr-2", "other"):
+        with pytest.raises(Forbidden, match=refused) as forbidden:
+            access.require_credential(caller, refused, enable_ci=True)
+        assert forbidden.value.code == "registry_not_granted"
+
+
+def test_the_user_behind_a_trust_rule_is_changed_by_the_rule_alone() -> None:
+    access.require_own_making(user("ada", UserType.USER))
+    access.require_own_making(user("build", UserType.SERVICE))
+    with pytest.raises(Forbidden, match="trust rule"):
+        access.require_own_making(user("job", UserType.SYSTEM))

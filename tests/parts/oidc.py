@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import JoseError, SecurityWarning
@@ -82,7 +84,7 @@ class IssuerServer(StandIn):
 
     def __init__(self, certificates: Certificates | None = None, suffix: str = "") -> None:
         self.keys: list[Key] = [new_key()]
-        self.entries: list[dict[str, object]] = []
+        self.entries: list[Mapping[str, Any]] = []
         self.suffix = suffix
         self.document: dict[str, object] = {}
         super().__init__(certificates)
@@ -119,11 +121,15 @@ class IssuerServer(StandIn):
         return {name: value for name, value in claims.items() if value is not None}
 
     def token(
-        self, *, key: Key | None = None, header: dict[str, object] | None = None, **changes: object
+        self,
+        *,
+        key: Key | None = None,
+        header: Mapping[str, object] | None = None,
+        **changes: object,
     ) -> str:
         key = key or self.keys[0]
-        algorithm = {"EC": "ES256", "OKP": "Ed25519", "RSA": "RS256"}[key.key_type]
-        fields = {"alg": algorithm, "kid": key.kid} | (header or {})
+        algorithm = {"EC": "ES256", "OKP": "Ed25519", "RSA": "RS256", "oct": "HS256"}[key.key_type]
+        fields = {"alg": algorithm, "kid": key.kid} | dict(header or {})
         registry = JWSRegistry(algorithms=[str(fields["alg"])], strict_check_header=False)
         present = {name: value for name, value in fields.items() if value is not None}
         with warnings.catch_warnings():
