@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.parts.oidc import IssuerServer
 from tests.parts.registry import docker_registry
 from tests.parts.server import pullpass_server
 from tests.parts.tools import require_tool
@@ -50,6 +51,7 @@ def workplace(commands: str) -> Iterator[Workplace]:
 
     Where they name $REGISTRY, there is one that holds the image team/app:1; its user is `robot`,
     the password stands in $REGISTRY_PASSWORD, and the pages call it registry.example.com.
+    Where they name $ISSUER, there is one of identity tokens, and a job's token is in ./job.jwt.
     """
     for tool, how_to_get_it in _TOOLS.items():
         if re.search(rf"(?<![\w/.-]){tool}(?![\w/.-])", commands):
@@ -73,6 +75,12 @@ def workplace(commands: str) -> Iterator[Workplace]:
             env["REGISTRY"] = registry.address
             env["REGISTRY_PASSWORD"] = REGISTRY_PASSWORD
             names[registry.address] = "registry.example.com"
+        if "$ISSUER" in commands:
+            issuer = stack.enter_context(IssuerServer())
+            (folder / "job.jwt").write_text(issuer.token())
+            env["ISSUER"] = issuer.name
+            env["ADMIN_TOKEN"] = server.admin_token
+            names[issuer.name] = "https://issuer.example.com"
         yield Workplace(folder, env, names)
 
 
