@@ -13,7 +13,7 @@ from importlib.resources import files
 import pytest
 
 import pullpass
-from pullpass.client import aio, compatible, operations, sync
+from pullpass.client import aio, compatible, operations, sync, trust
 
 IMPORTED = """
 import json, sys
@@ -57,6 +57,7 @@ GROUPS = [
     (sync.CompatibleRegistry, aio.CompatibleRegistry),
     (sync.Users, aio.Users),
     (sync.Tokens, aio.Tokens),
+    (sync.TrustRules, aio.TrustRules),
 ]
 
 
@@ -76,7 +77,7 @@ def test_both_drivers_have_the_same_calls(one: type, other: type) -> None:
 def test_every_operation_is_a_call_of_the_client() -> None:
     built = {
         name
-        for module in (operations, compatible)
+        for module in (operations, compatible, trust)
         for name, value in vars(module).items()
         if inspect.isfunction(value) and value.__module__ == module.__name__ and name[0] != "_"
     }

@@ -79,7 +79,10 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """What is known of a token; the token itself is shown once, when it is created."""
+    """What is known of a token; the token itself is shown once, when it is created.
+
+    ``subject``: whose identity token it was given for.
+    """
 
     id: str
     type: str
@@ -87,6 +90,7 @@ class TokenInfo:
     created_at: datetime | None = None
     created_by: str | None = None
     expires_at: datetime | None = None
+    subject: str | None = None
 
     @classmethod
     def read(cls, fields: Fields) -> TokenInfo:
@@ -97,6 +101,7 @@ class TokenInfo:
             created_at=fields.moment("created_at"),
             created_by=fields.optional_text("created_by"),
             expires_at=fields.moment("expires_at"),
+            subject=fields.optional_text("subject"),
         )
 
 

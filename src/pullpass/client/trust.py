@@ -144,7 +144,7 @@ def delete_rule(organization: str, rule_id: str) -> Operation[None]:
 
 def test_rules(organization: str, identity_token: Secret) -> Operation[TrustTest]:
     """Which rule ``identity_token`` comes under, and why not. Gives no token."""
-    body = {"token": identity_token.reveal()}
+    body = {"token": identity_token}
     target = _rules(organization, "actions", "test")
     return wire.send("POST", target, body, wire.one(TrustTest.read), repeatable=True)
 

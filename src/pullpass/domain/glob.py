@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 _BETWEEN_PARTS = "/:"
 _PIECE = re.compile(r"\*\*+|\*|[^*]", re.DOTALL)
@@ -19,7 +20,7 @@ def matches(pattern: str, text: str) -> bool:
     """Whether ``pattern`` covers ``text``: a step for each of its characters at each of the
     text's, whatever they are, so that no text can make it slow as it can a regular expression.
     """
-    pieces = _PIECE.findall(pattern)
+    pieces = _pieces(pattern)
     places = _reached(pieces, {0})
     for letter in text:
         onward = set()
@@ -41,7 +42,12 @@ def matches_any(patterns: Iterable[str], text: str) -> bool:
     return any(matches(pattern, text) for pattern in patterns)
 
 
-def _reached(pieces: list[str], places: set[int]) -> set[int]:
+@lru_cache(maxsize=1024)
+def _pieces(pattern: str) -> tuple[str, ...]:
+    return tuple(_PIECE.findall(pattern))
+
+
+def _reached(pieces: tuple[str, ...], places: set[int]) -> set[int]:
     """``places``, and those behind every star that may stand for nothing."""
     found = set(places)
     for place in places:
