@@ -32,7 +32,6 @@ from pullpass.store.trust import TrustStore
 _FIELDS = ("id", "issuer", "audience", "claims", "role", "cluster", "registries", "lifetime")
 _READ_ONLY = ("user_id", "created_at", "created_by")
 _WITH_CREDENTIALS = (Role.PULLER, Role.CI, Role.CLUSTER)
-_LONGEST_AUDIENCE = 500
 _MOST_CLAIMS = 20
 _MOST_PATTERNS = 50
 _LONGEST_NAME = 200

@@ -53,7 +53,7 @@ class _Issuer:
     keys: Sequence[Key] = ()
     fetched: float = float("-inf")
     tried: float = float("-inf")
-    problem: str = ""
+    problem: str = "Its keys were not fetched."
 
 
 class Issuers:
