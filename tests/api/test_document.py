@@ -122,5 +122,7 @@ def test_every_operation_says_who_may_call_it_and_what_it_answers() -> None:
             media = answer["content"]["application/json"]
             fits(media["example"], media["schema"])
             if not path.startswith("/health"):
-                assert media["schema"]["$ref"].endswith("/ErrorInfoResponse")
+                # OAuth clients look for a code in `error` (RFC 6749 section 5.2).
+                kind = "OAuthErrorResponse" if path == "/token" else "ErrorInfoResponse"
+                assert media["schema"]["$ref"].endswith(f"/{kind}")
                 assert (media["example"]["code"], int(status)) in known
