@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import pullpass
 from pullpass import __version__
 from tests.parts.ports import free_port
 from tests.parts.wire import answer, wire_server
 from tests.plugins.helper import MISS, environment, helper, settings
 
+SOURCE = str(Path(pullpass.__file__).parents[1])
 # What the program must get along with: the standard library, and these of ours.
 _OURS = {
     "pullpass",
     "pullpass.plugins",
-    "pullpass.plugins.docker",
-    "pullpass.plugins.proxy",
-    "pullpass.plugins.settings",
-    "pullpass.plugins.transport",
+    *(
+        f"pullpass.plugins.{name}"
+        for name in (
+            *("address", "cache", "docker", "lifetime", "proxy", "quickjson", "settings"),
+            *("transport", "wire"),
+        )
+    ),
 }
-_DUMP = """
+# What takes longer to load than the interpreter to start.
+_SLOW = {
+    *("dataclasses", "datetime", "enum", "http.client", "json", "logging", "re", "signal"),
+    *("socket", "ssl", "tomllib", "typing", "urllib.request"),
+}
+_DUMP = f"""
 import atexit, sys
+sys.path.append({SOURCE!r})
 before = set(sys.modules)
 atexit.register(lambda: print(*sorted(set(sys.modules) - before), file=sys.stderr))
 sys.argv = ["docker-credential-pullpass", sys.argv[1]]
@@ -66,23 +78,49 @@ def test_usage(arguments: tuple[str, ...], code: int) -> None:
     assert "get|list|store|erase|version" in done.stdout
 
 
-@pytest.mark.parametrize("action", ["get", "list", "store", "version"])
-def test_only_the_standard_library_is_imported(action: str) -> None:
-    body = answer({"registry": "ghcr.io", "username": "u", "password": "p"})
-    with wire_server(answer([]) if action == "list" else body) as server:
-        done = subprocess.run(
-            [sys.executable, "-c", _DUMP, action],
-            input="ghcr.io",
-            env=settings(server.url, http_proxy=f"http://127.0.0.1:{free_port()}", no_proxy="*"),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == (1 if action == "store" else 0), done.stdout
-    imported = set(done.stderr.split())
-    foreign = {name for name in imported if name.partition(".")[0] not in sys.stdlib_module_names}
+def imported(action: str, code: int, **env: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-IS", "-c", _DUMP, action],
+        input="ghcr.io",
+        env=settings("http://127.0.0.1:1", **env),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout
+    names = set(done.stderr.split())
+    foreign = {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
     assert foreign <= _OURS
     assert "pullpass.plugins.docker" in foreign
-    assert not {"typing", "dataclasses", "argparse", "logging", "urllib.request"} & imported
+    return names
+
+
+@pytest.mark.parametrize("action", ["get", "list", "store", "version"])
+def test_nothing_slow_is_imported(action: str) -> None:
+    body = answer({"registry": "ghcr.io", "username": "u", "password": "p"})
+    with wire_server(answer([]) if action == "list" else body) as server:
+        names = imported(action, 1 if action == "store" else 0, PULLPASS_URL=server.url)
+    assert not _SLOW & names
     if action in ("store", "version"):
-        assert not {"socket", "http.client", "json"} & imported
+        assert not {"_socket", "pullpass.plugins.transport"} & names
+
+
+def test_a_proxy_is_looked_for_only_where_one_is_named() -> None:
+    body = answer({"registry": "ghcr.io", "username": "u", "password": "p"})
+    with wire_server(body) as server:
+        proxies = {"http_proxy": f"http://127.0.0.1:{free_port()}", "no_proxy": "*"}
+        url, off = server.url, "off"
+        assert "pullpass.plugins.proxy" in imported("get", 0, PULLPASS_URL=url, **proxies)
+        without = imported("get", 0, PULLPASS_URL=url, PULLPASS_CACHE=off)
+    assert not {"pullpass.plugins.proxy", "pullpass.plugins.cache"} & without
+
+
+def test_an_answer_that_is_kept_loads_nothing_of_the_network(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    body = answer({"registry": "ghcr.io", "username": "u", "password": "p"})
+    with wire_server(body) as server:
+        env = {"PULLPASS_URL": server.url, "XDG_RUNTIME_DIR": str(tmp_path)}
+        assert "_socket" in imported("get", 0, **env)
+        names = imported("get", 0, **env)
+    assert not {"_socket", "_json", "pullpass.plugins.transport"} & names
+    assert len(server.requests) == 1

@@ -8,15 +8,15 @@ without credentials, while any other text stops it and is shown.
 
 from __future__ import annotations
 
-import os
 import sys
 
-from pullpass.plugins.settings import Failed, Settings, settings
-from pullpass.plugins.transport import Answer, get
+from pullpass.plugins.settings import Failed, Settings, environment, settings
 
+# The rest is imported where it is used: an answer that is kept needs nothing of it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pullpass.plugins.cache import Cache
+    from pullpass.plugins.transport import Answer
 
 # Both as docker-credential-helpers and its clients spell them (credentials/error.go).
 NOT_FOUND = "credentials not found in native keychain"
@@ -30,7 +30,6 @@ A credential helper: Docker, podman, skopeo and buildah call it. It asks the Pul
 PULLPASS_TOKEN (or PULLPASS_TOKEN_FILE) name. To use it for one registry, put this into
 ~/.docker/config.json:  {"credHelpers": {"ghcr.io": "pullpass"}}"""
 
-_FOREIGN = "the answer is not one of Pullpass; check PULLPASS_URL"
 _HUB = ("docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com")
 _HUB_KEY = "https://index.docker.io/v1/"
 _WITHOUT_CREDENTIALS = ("public", "secret_ref")
@@ -44,32 +43,52 @@ def main() -> int:
     action = arguments[0] if len(arguments) == 1 else ""
     try:
         if action == "get":
-            return _get(os.environ)
+            return _get()
         if action == "list":
-            return _list(os.environ)
+            return _list()
         if action in ("store", "erase"):
             return _refuse(action)
         if action in ("version", "--version", "-v"):
             return _version()
-        print(_USAGE)
+        print(_USAGE, flush=True)
         return 0 if action in ("help", "--help", "-h") else 1
     except Failed as failure:
         return _fail(str(failure))
     except BrokenPipeError:
         # Nobody reads; nor does the interpreter have to flush at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        import posix
+
+        posix.dup2(posix.open("/dev/null", posix.O_WRONLY), 1)
         return 1
     except KeyboardInterrupt:
         return 130
 
 
-def _get(environ: Mapping[str, str]) -> int:
+def _get() -> int:
     server = _stdin()
     if not server:
-        print(NO_SERVER_URL)
+        print(NO_SERVER_URL, flush=True)
         return 1
-    asked = settings(environ)
-    answer = get(asked, "host-creds", {"host": server})
+    asked = settings(environment())
+    if not asked.cache:
+        return _ask(asked, server, None)
+    from pullpass.plugins.cache import Cache
+
+    question = ("get", asked.base, asked.organization, asked.token_identity(), server)
+    cache = Cache(asked.environ, question)
+    if (kept := cache.read()) is None:
+        cache.take_turn()
+        kept = cache.read()
+    if kept is None:
+        return _ask(asked, server, cache)
+    print(kept, flush=True)
+    return 0
+
+
+def _ask(asked: Settings, server: str, cache: Cache | None) -> int:
+    from pullpass.plugins.transport import get
+
+    answer = get(asked, asked.token(), "host-creds", {"host": server})
     code = answer.text("code")
     if answer.status == 404 and code == "ambiguous_host":
         _explain_ambiguity(server, answer)
@@ -79,21 +98,28 @@ def _get(environ: Mapping[str, str]) -> int:
     _require_success(answer, asked)
     if not answer.text("registry"):
         # Not "none here": the client would go on without credentials, and fail less clearly.
-        raise Failed(_FOREIGN)
+        raise Failed(f"the answer is not one of Pullpass; check {asked.url_from}")
     username, password = answer.text("username"), answer.text("password")
     if not username or not password:
         # A public record, or one whose secret is in a cluster: there is nothing to log in with.
         return _not_found()
-    _print_json({"ServerURL": server, "Username": username, "Secret": password})
+    found = _json({"ServerURL": server, "Username": username, "Secret": password})
+    if cache is not None:
+        from pullpass.plugins.lifetime import remaining
+
+        cache.write(found, remaining(answer))
+    print(found, flush=True)
     return 0
 
 
-def _list(environ: Mapping[str, str]) -> int:
-    asked = settings(environ)
-    answer = get(asked, "registries", {})
+def _list() -> int:
+    from pullpass.plugins.transport import get
+
+    asked = settings(environment())
+    answer = get(asked, asked.token(), "registries", {})
     _require_success(answer, asked)
     if not isinstance(answer.fields, list):
-        raise Failed(_FOREIGN)
+        raise Failed(f"the answer is not one of Pullpass; check {asked.url_from}")
     servers = {}
     for record in answer.fields:
         if not isinstance(record, dict) or record.get("type") in _WITHOUT_CREDENTIALS:
@@ -101,7 +127,7 @@ def _list(environ: Mapping[str, str]) -> int:
         domain = _domain(str(record.get("registry", "")))
         if domain and "*" not in domain:
             servers[_HUB_KEY if domain in _HUB else domain] = ""
-    _print_json(servers)
+    print(_json(servers), flush=True)
     return 0
 
 
@@ -122,7 +148,7 @@ def _refuse(action: str) -> int:
 def _version() -> int:
     from pullpass import __version__
 
-    print(f"docker-credential-pullpass (pullpass) {__version__}")
+    print(f"docker-credential-pullpass (pullpass) {__version__}", flush=True)
     return 0
 
 
@@ -132,7 +158,7 @@ def _require_success(answer: Answer, asked: Settings) -> None:
     sentence = answer.text("error")
     if not sentence and answer.status not in (401, 403, 429, 502, 503, 504):
         raise Failed(
-            f"the server answered {answer.status}, and not as Pullpass does; check PULLPASS_URL"
+            f"the server answered {answer.status}, and not as Pullpass does; check {asked.url_from}"
         )
     advice = {
         401: f"check {asked.token_from}",
@@ -190,10 +216,11 @@ def _fail(message: str) -> int:
     return 1
 
 
-def _print_json(value: dict[str, str]) -> None:
-    import json
+def _json(texts: dict[str, str]) -> str:
+    from pullpass.plugins.quickjson import quoted
 
-    print(json.dumps(value), flush=True)
+    pairs = (f"{quoted(name)}: {quoted(text)}" for name, text in texts.items())
+    return "{" + ", ".join(pairs) + "}"
 
 
 def _one_line(text: str) -> str:

@@ -38,12 +38,13 @@ def launcher(program: str, interpreter: str = "") -> str:
     return f"""\
 {_first_lines(interpreter)}
 # {program}, as Pullpass {pullpass.__version__} wrote it.
-import sys
+import posix, sys
 
 sys.path.append({folder!r})
 from {PROGRAMS[program]} import main
 
-sys.exit(main())
+# Everything is written by now, and the interpreter need not be taken down in order.
+posix._exit(main())
 """
 
 

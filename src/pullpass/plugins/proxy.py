@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 
 class Proxy:
-    """``headers`` authenticate to the proxy; empty where its address holds no user."""
+    """``authorization`` is the header line for the proxy; empty where its address holds no
+    user.
+    """
 
-    __slots__ = ("headers", "host", "port")
+    __slots__ = ("authorization", "host", "port")
 
-    def __init__(self, host: str, port: int, headers: dict[str, str]) -> None:
+    def __init__(self, host: str, port: int, authorization: str) -> None:
         self.host = host
         self.port = port
-        self.headers = headers
+        self.authorization = authorization
 
 
 def proxy_for(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
@@ -51,13 +53,13 @@ def _parsed(name: str, text: str) -> Proxy:
     # The address is not repeated: it may hold a password.
     if not host or url.scheme != "http":
         raise Failed(f"the proxy in {name} cannot be used; expected one like http://proxy:3128")
-    headers = {}
+    authorization = ""
     if url.username is not None:
         from base64 import b64encode
 
         user = f"{unquote(url.username)}:{unquote(url.password or '')}"
-        headers["Proxy-Authorization"] = "Basic " + b64encode(user.encode()).decode()
-    return Proxy(host, port, headers)
+        authorization = f"Proxy-Authorization: Basic {b64encode(user.encode()).decode()}\r\n"
+    return Proxy(host, port, authorization)
 
 
 def _goes_direct(host: str, port: int, no_proxy: str) -> bool:

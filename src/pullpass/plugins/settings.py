@@ -51,7 +51,8 @@ class Config:
 class Settings:
     """Where the server is, and with what to ask it.
 
-    ``url_from``, ``organization_from`` and ``token_from`` say where each was set, for advice.
+    ``url_from`` and its like say where each was set, for advice. ``cache`` says whether answers
+    may be kept for a while.
     """
 
     __slots__ = (
@@ -59,8 +60,10 @@ class Settings:
         "_token_file",
         "base",
         "ca_bundle",
+        "ca_bundle_from",
         "cache",
         "config",
+        "environ",
         "organization",
         "organization_from",
         "timeout",
@@ -73,6 +76,7 @@ class Settings:
         Raises:
             Failed: a setting is missing or cannot be used.
         """
+        self.environ = environ
         self.config = config
         url, self.url_from = _chosen("PULLPASS_URL", environ, config, "url")
         organization, self.organization_from = _chosen("PULLPASS_ORG", environ, config, "org")
@@ -99,7 +103,9 @@ class Settings:
             )
         self.base = (url or "").strip().rstrip("/")
         self.organization = (organization or "").strip()
-        self.ca_bundle = environ.get("PULLPASS_CA_BUNDLE") or config.ca_bundle
+        self.ca_bundle, self.ca_bundle_from = _chosen(
+            "PULLPASS_CA_BUNDLE", environ, config, "ca_bundle"
+        )
         self.timeout = _timeout(environ.get("PULLPASS_TIMEOUT"), config)
         self.cache = _cache(environ.get("PULLPASS_CACHE"), config)
 
@@ -148,6 +154,16 @@ def settings(environ: Mapping[str, str]) -> Settings:
         Failed: one is missing or cannot be used, or the file cannot.
     """
     return Settings(environ, read_config(config_path(environ)))
+
+
+def environment() -> dict[str, str]:
+    """The process's environment, as os.environ has it, without the import of os."""
+    from posix import environ
+
+    return {
+        name.decode(errors="surrogateescape"): value.decode(errors="surrogateescape")
+        for name, value in environ.items()
+    }
 
 
 def config_path(environ: Mapping[str, str]) -> str:

@@ -1,21 +1,22 @@
-"""One GET to a Pullpass server with the standard library.
+"""One request to a Pullpass server, with as little as can be loaded.
 
-A client of containers starts a plugin for every pull, so start-up is what counts: http.client is
-imported when a request is made (it is 13 of the 28 ms that one takes to start), and neither
-urllib.request, typing nor dataclasses at all.
+A client of containers starts a plugin for every pull, so start-up is what counts: over plain HTTP
+and a unix socket, a request loads three C modules. TLS and proxies load what they need.
 """
 
 from __future__ import annotations
 
+from pullpass.plugins.address import Address, parse, quoted
 from pullpass.plugins.settings import Failed, Settings
+from pullpass.plugins.wire import Broken, Deadline, dial, dial_unix, exchange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from http.client import HTTPConnection
-    from urllib.parse import SplitResult
 
-_LONGEST_ANSWER = 16 * 1024 * 1024
+    from pullpass.plugins.wire import Connection
+
+_FORM = "application/x-www-form-urlencoded"
 
 
 class Answer:
@@ -33,133 +34,115 @@ class Answer:
         return value if isinstance(value, str) else ""
 
 
-def get(settings: Settings, operation: str, query: Mapping[str, str]) -> Answer:
+def get(settings: Settings, token: str, operation: str, query: Mapping[str, str]) -> Answer:
     """The answer of an operation below the organization, whatever its status is.
 
-    All of it takes at most ``settings.timeout`` seconds. Redirects are not followed, so that
-    the token goes nowhere else; proxies are, as the usual variables name them.
+    All of it takes at most ``settings.timeout`` seconds (but for the machine's resolver, which has
+    its own limit). Redirects are not followed, so that the token goes nowhere else; proxies are,
+    as the usual variables name them.
 
     Raises:
         Failed: no answer, or not a whole one.
     """
-    import signal
-    from http.client import HTTPException
-    from urllib.parse import quote, urlencode
-
-    url = _url(settings.base)
-    target = f"{url.path}/orgs/{quote(settings.organization, safe='')}/{operation}"
+    path = f"/orgs/{quoted(settings.organization)}/{operation}"
     if query:
-        target += "?" + urlencode(query)
-    # Time-outs of sockets are for one step each; a server that drips would hold a pull for ever.
-    signal.signal(signal.SIGALRM, _out_of_time)
-    signal.setitimer(signal.ITIMER_REAL, settings.timeout)
+        path += f"?{_form(query)}"
+    return _ask(settings, "GET", path, f"Authorization: Bearer {token}\r\n", "")
+
+
+def post_form(settings: Settings, path: str, fields: Mapping[str, str]) -> Answer:
+    """The answer to a form that is sent without a token, to a path below the server's address.
+
+    Raises:
+        Failed: no answer, or not a whole one.
+    """
+    body = _form(fields)
+    headers = f"Content-Type: {_FORM}\r\nContent-Length: {len(body)}\r\n"
+    return _ask(settings, "POST", path, headers, body)
+
+
+def _form(fields: Mapping[str, str]) -> str:
+    return "&".join(f"{quoted(name)}={quoted(value)}" for name, value in fields.items())
+
+
+def _ask(settings: Settings, method: str, path: str, headers: str, body: str) -> Answer:
+    address = parse(settings.base, settings.url_from)
     try:
-        return _exchange(settings, url, target)
+        status, content = _answered(settings, address, method, path, headers, body)
     except TimeoutError:
         raise Failed(
             f"{settings.base} did not answer within {settings.timeout:g} s; try again later"
         ) from None
-    except HTTPException as error:
-        # Its text may hold what the server sent; the kind says enough.
+    except Broken as error:
         raise Failed(
-            f"{settings.base} broke off or does not speak HTTP ({type(error).__name__}); "
-            "check PULLPASS_URL"
+            f"{settings.base} broke off or does not speak HTTP ({error}); check {settings.url_from}"
         ) from None
     except OSError as error:
-        hint = "check PULLPASS_URL and that the server is running"
-        if type(error).__name__ == "SSLCertVerificationError":
-            hint = "if its authority is your own, name it in PULLPASS_CA_BUNDLE or SSL_CERT_FILE"
-        raise Failed(f"{settings.base} cannot be reached ({error}); {hint}") from None
+        raise Failed(
+            f"{settings.base} cannot be reached ({error}); {_hint(error, settings)}"
+        ) from None
     except UnicodeError:
-        raise Failed("PULLPASS_URL is not a valid address; check it") from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        raise Failed(f"{settings.url_from} is not a valid address; check it") from None
+    if 300 <= status < 400:
+        raise Failed(
+            f"{settings.base} answers with a redirect ({status}), which is not followed with a "
+            f"token; set {settings.url_from} to the address of the server itself"
+        )
+    from pullpass.plugins.quickjson import loads
+
+    return Answer(status, loads(content))
 
 
-def _exchange(settings: Settings, url: SplitResult, target: str) -> Answer:
+def _hint(error: OSError, settings: Settings) -> str:
+    kind = type(error).__name__
+    if kind == "SSLCertVerificationError":
+        return "if its authority is your own, name it in PULLPASS_CA_BUNDLE or SSL_CERT_FILE"
+    if kind == "gaierror":
+        return f"check the name in {settings.url_from}, and this machine's DNS"
+    return f"check {settings.url_from} and that the server is running"
+
+
+def _answered(
+    settings: Settings, address: Address, method: str, path: str, headers: str, body: str
+) -> tuple[int, bytes]:
     from pullpass import __version__
 
-    headers = {
-        "Authorization": f"Bearer {settings.token()}",
-        "Accept": "application/json",
-        "User-Agent": f"docker-credential-pullpass/{__version__}",
-        "Connection": "close",
-    }
-    connection, target = _connection(settings, url, target, headers)
+    deadline = Deadline(settings.timeout)
+    connection, target, more = _connected(settings, address, address.path + path, deadline)
+    authority = address.authority
+    if not authority.isascii():
+        authority = authority.encode("idna").decode()
+    request = (
+        f"{method} {target} HTTP/1.1\r\nHost: {authority}\r\n{headers}{more}"
+        f"Accept: application/json\r\nUser-Agent: pullpass-plugin/{__version__}\r\n"
+        f"Connection: close\r\n\r\n{body}"
+    )
     try:
-        connection.request("GET", target, headers=headers)
-        response = connection.getresponse()
-        body = response.read(_LONGEST_ANSWER + 1)
-        if response.length or len(body) > _LONGEST_ANSWER:
-            raise Failed(f"the answer of {settings.base} broke off or is too long; try again")
-        if 300 <= response.status < 400:
-            raise Failed(
-                f"{settings.base} answers with a redirect ({response.status}), which is not "
-                "followed with a token; set PULLPASS_URL to the address of the server itself"
-            )
-        return Answer(response.status, _json(body))
+        return exchange(connection, request.encode("ascii"), deadline)
     finally:
         connection.close()
 
 
-def _connection(
-    settings: Settings, url: SplitResult, target: str, headers: dict[str, str]
-) -> tuple[HTTPConnection, str]:
-    """A connection (not yet made) to the server or its proxy, and the target to ask it for."""
-    import os
-    from http.client import HTTPConnection, HTTPSConnection
+def _connected(
+    settings: Settings, address: Address, target: str, deadline: Deadline
+) -> tuple[Connection, str, str]:
+    """A connection to the server or its proxy, the target to ask it for, and headers for it."""
+    if address.socket:
+        return dial_unix(address.socket, deadline), target, ""
+    proxy = None
+    if any(name.lower().endswith("_proxy") for name in settings.environ):
+        from pullpass.plugins.proxy import proxy_for
 
-    from pullpass.plugins.proxy import proxy_for
+        proxy = proxy_for(address.scheme, address.host, address.port, settings.environ)
+    if address.scheme == "https":
+        from pullpass.plugins.tls import secured
 
-    secure = url.scheme == "https"
-    host, port = url.hostname or "", url.port or (443 if secure else 80)
-    proxy = proxy_for(url.scheme, host, port, os.environ)
-    connect_to = (proxy.host, proxy.port) if proxy else (host, port)
-    if not secure:
-        if proxy:
-            headers.update(proxy.headers)
-            target = f"http://{url.netloc}{target}"
-        return HTTPConnection(*connect_to, timeout=settings.timeout), target
-    import ssl
-
-    try:
-        # Without a file of our own, OpenSSL itself reads SSL_CERT_FILE and SSL_CERT_DIR.
-        context = ssl.create_default_context(cafile=settings.ca_bundle)
-    except OSError as error:
-        raise Failed(
-            f"PULLPASS_CA_BUNDLE cannot be read ({error.strerror}); "
-            "expected a file of PEM certificates"
-        ) from None
-    connection = HTTPSConnection(*connect_to, timeout=settings.timeout, context=context)
-    if proxy:
-        connection.set_tunnel(host, port, headers=proxy.headers)
-    return connection, target
-
-
-def _url(base: str) -> SplitResult:
-    from urllib.parse import urlsplit
-
-    expected = "expected an address like https://pullpass.example.com"
-    try:
-        url = urlsplit(base)
-        usable = url.scheme in ("http", "https") and url.hostname and url.port != 0
-    except ValueError:
-        usable = None
-    # Not repeated: it may hold a password.
-    if not usable or "@" in url.netloc or url.query or url.fragment:
-        raise Failed(f"PULLPASS_URL cannot be used; {expected}")
-    return url
-
-
-def _json(body: bytes) -> object:
-    import json
-
-    try:
-        fields: object = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return fields
-
-
-def _out_of_time(signum: int, frame: object) -> None:
-    raise TimeoutError
+        connection = secured(settings, address, proxy, deadline)
+        return connection, target, ""
+    if proxy is None:
+        return dial(address.host, address.port, deadline), target, ""
+    return (
+        dial(proxy.host, proxy.port, deadline),
+        f"http://{address.authority}{target}",
+        proxy.authorization,
+    )
