@@ -119,6 +119,7 @@ def use_the_command_line(server: PullpassServer) -> list[str]:
         check=True,
     )
     assert_absent(helper.stderr, "the credential helper's stderr")
+    run("kubelet", "config")
     asked = [
         server.cli("creds", "ghcr.io/a/b"),
         server.cli("creds", "quay.io/a/b", "--output", "json"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from pullpass.domain.errors import InvalidImageReference
 from pullpass.domain.image import ImageReference
+from tests.parts.peers import built_peer
 
 TESTS = Path(__file__).parents[1]
 VECTORS: list[dict[str, Any]] = json.loads((TESTS / "vectors" / "references.json").read_text())
@@ -201,16 +201,7 @@ def generated_texts(seed: int, count: int) -> list[str]:
 
 @pytest.fixture(scope="module")
 def peer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("needs the Go toolchain (`go` on the PATH): https://go.dev/doc/install")
-    binary = tmp_path_factory.mktemp("peer") / "reference"
-    source = TESTS / "peers" / "reference"
-    built = subprocess.run(
-        [go, "build", "-o", binary, "."], cwd=source, capture_output=True, text=True, check=False
-    )
-    assert built.returncode == 0, built.stderr
-    return binary
+    return built_peer("reference", tmp_path_factory.mktemp("peer"))
 
 
 def test_agrees_with_distribution_reference(peer: Path) -> None:

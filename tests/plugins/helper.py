@@ -1,4 +1,4 @@
-"""Runs ``docker-credential-pullpass`` as a container client does."""
+"""Runs ``docker-credential-pullpass`` as a container client does, and the kubelet's plugin."""
 
 from __future__ import annotations
 
@@ -34,8 +34,14 @@ def settings(url: str, **more: str) -> dict[str, str]:
 def helper(
     *arguments: str, env: Mapping[str, str], stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
+    return run("docker-credential-pullpass", *arguments, env=env, stdin=stdin)
+
+
+def run(
+    program: str, *arguments: str, env: Mapping[str, str], stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [installed("docker-credential-pullpass"), *arguments],
+        [installed(program), *arguments],
         input=stdin,
         env=dict(env),
         capture_output=True,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pullpass import __version__
-from pullpass.plugins.launcher import launcher
+from pullpass.plugins.launcher import PROGRAMS, launcher
 from tests.plugins.helper import environment
 
 PROGRAM = "docker-credential-pullpass"
@@ -20,7 +20,7 @@ def run(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     script.write_text(text)
     script.chmod(0o755)
     return subprocess.run(
-        [script, "version"],
+        [script, "--version"],
         env=environment(PYTHONPATH=str(folder), PYTHONVERBOSE="1"),
         capture_output=True,
         text=True,
@@ -28,13 +28,14 @@ def run(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_runs_the_program_isolated(tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_it_runs_the_program_isolated(tmp_path: Path, program: str) -> None:
     (tmp_path / "pullpass.py").write_text("raise SystemExit('not this one')")
-    text = launcher(PROGRAM)
+    text = launcher(program)
     assert text.startswith(f"#!{sys.executable} -IS\n")
     done = run(tmp_path, text)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{PROGRAM} (pullpass) {__version__}\n"
+    assert done.stdout == f"{program} (pullpass) {__version__}\n"
 
 
 @pytest.mark.parametrize("name", ["two words", "it's", "long" * 50])

@@ -23,6 +23,9 @@ ENTRIES = {
     "registry": Entry("pullpass.cli.registry:registry", "List, write and check registry records."),
     "match": Entry("pullpass.cli.images:match", "Say which record each IMAGE matches, and why."),
     "creds": Entry("pullpass.cli.images:creds", "Print the credential for IMAGE."),
+    "kubelet": Entry(
+        "pullpass.cli.kubelet:kubelet", "Configure kubelets to pull with Pullpass's credentials."
+    ),
     "token": Entry("pullpass.cli.token:token", "List, create, delete and exchange API tokens."),
     "trust": Entry(
         "pullpass.cli.trust:trust", "Say whose identity tokens are taken, for which role."

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from pullpass.plugins.settings import Failed, Settings, environment, settings
+from pullpass.plugins.settings import Failed, Settings, environment, one_line, settings
 
 # The rest is imported where it is used: an answer that is kept needs nothing of it.
 TYPE_CHECKING = False
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NOT_FOUND = "credentials not found in native keychain"
 NO_SERVER_URL = "no credentials server URL"
 
+_PROGRAM = "docker-credential-pullpass"
 _USAGE = """\
 Usage: docker-credential-pullpass get|list|store|erase|version
 
@@ -86,7 +87,7 @@ def _get() -> int:
 
 
 def _ask(asked: Settings, server: str, cache: Cache | None) -> int:
-    from pullpass.plugins.transport import get
+    from pullpass.plugins.transport import get, require_success
 
     answer = get(asked, asked.token(), "host-creds", {"host": server})
     code = answer.text("code")
@@ -95,7 +96,7 @@ def _ask(asked: Settings, server: str, cache: Cache | None) -> int:
         return _not_found()
     if answer.status == 404 and code == "no_match":
         return _not_found()
-    _require_success(answer, asked)
+    require_success(answer, asked)
     if not answer.text("registry"):
         # Not "none here": the client would go on without credentials, and fail less clearly.
         raise Failed(f"the answer is not one of Pullpass; check {asked.url_from}")
@@ -113,11 +114,11 @@ def _ask(asked: Settings, server: str, cache: Cache | None) -> int:
 
 
 def _list() -> int:
-    from pullpass.plugins.transport import get
+    from pullpass.plugins.transport import get, require_success
 
     asked = settings(environment())
     answer = get(asked, asked.token(), "registries", {})
-    _require_success(answer, asked)
+    require_success(answer, asked)
     if not isinstance(answer.fields, list):
         raise Failed(f"the answer is not one of Pullpass; check {asked.url_from}")
     servers = {}
@@ -148,27 +149,8 @@ def _refuse(action: str) -> int:
 def _version() -> int:
     from pullpass import __version__
 
-    print(f"docker-credential-pullpass (pullpass) {__version__}", flush=True)
+    print(f"{_PROGRAM} (pullpass) {__version__}", flush=True)
     return 0
-
-
-def _require_success(answer: Answer, asked: Settings) -> None:
-    if answer.status == 200:
-        return
-    sentence = answer.text("error")
-    if not sentence and answer.status not in (401, 403, 429, 502, 503, 504):
-        raise Failed(
-            f"the server answered {answer.status}, and not as Pullpass does; check {asked.url_from}"
-        )
-    advice = {
-        401: f"check {asked.token_from}",
-        404: f"check {asked.organization_from}",
-        429: "try again later",
-        503: "try again later",
-        504: "try again later",
-    }.get(answer.status)
-    said = sentence.rstrip(".") or f"the server answered {answer.status}"
-    raise Failed(f"{said}; {advice}" if advice else said)
 
 
 def _explain_ambiguity(server: str, answer: Answer) -> None:
@@ -181,11 +163,12 @@ def _explain_ambiguity(server: str, answer: Answer) -> None:
     if count > _LISTED_PREFIXES:
         shown += f" and {count - _LISTED_PREFIXES} more"
     sys.stderr.write(
-        _one_line(
-            f"docker-credential-pullpass: no credential for {server}: a helper is asked by host, "
+        one_line(
+            _PROGRAM,
+            f"no credential for {server}: a helper is asked by host, "
             f"and there are records for {shown}. podman, skopeo and buildah take a key for each "
             "path: log in to one with what 'pullpass creds IMAGE' prints, for example "
-            f"'podman login {names[0] if names else server}'."
+            f"'podman login {names[0] if names else server}'.",
         )
         + "\n"
     )
@@ -212,7 +195,7 @@ def _not_found() -> int:
 
 
 def _fail(message: str) -> int:
-    print(_one_line(f"docker-credential-pullpass: {message}"), flush=True)
+    print(one_line(_PROGRAM, message), flush=True)
     return 1
 
 
@@ -221,10 +204,6 @@ def _json(texts: dict[str, str]) -> str:
 
     pairs = (f"{quoted(name)}: {quoted(text)}" for name, text in texts.items())
     return "{" + ", ".join(pairs) + "}"
-
-
-def _one_line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ def loads(body: bytes) -> object:
         return None
     except (ImportError, AttributeError, TypeError):
         return _slowly(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, SystemError):
+        # SystemError: it looks for json's own kind of ValueError, which is not loaded.
         return None
     return value if end == len(text) else None
 

@@ -21,6 +21,12 @@ class Failed(Exception):
     """No usable answer; the message is one sentence that says what to do."""
 
 
+def one_line(program: str, message: str) -> str:
+    """What a program says where it fails, with nothing in it that could drive a terminal."""
+    text = f"{program}: {message}"
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 class Config:
     """The config file. A key that is not there is None; ``path`` is empty where there is no
     file, ``stamp`` changes whenever the file is written anew.
@@ -71,7 +77,7 @@ class Settings:
         "url_from",
     )
 
-    def __init__(self, environ: Mapping[str, str], config: Config) -> None:
+    def __init__(self, environ: Mapping[str, str], config: Config, needs_token: bool) -> None:
         """
         Raises:
             Failed: a setting is missing or cannot be used.
@@ -88,14 +94,15 @@ class Settings:
             self.token_from = "PULLPASS_TOKEN"  # noqa: S105
         elif not self._token_file and config.token_store:
             self.token_from = "the keyring"  # noqa: S105
+        token = self._token or self._token_file or config.token_store or not needs_token
         missing = [
             name
             for name, given in (
                 ("PULLPASS_URL", url),
                 ("PULLPASS_ORG", organization),
-                ("PULLPASS_TOKEN (or PULLPASS_TOKEN_FILE)", self._token or self._token_file),
+                ("PULLPASS_TOKEN (or PULLPASS_TOKEN_FILE)", token),
             )
-            if not given and not (name.startswith("PULLPASS_TOKEN") and config.token_store)
+            if not given
         ]
         if missing:
             raise Failed(
@@ -145,15 +152,15 @@ class Settings:
             raise Failed(f"{self.token_from} cannot be read ({error.strerror})") from None
 
 
-def settings(environ: Mapping[str, str]) -> Settings:
+def settings(environ: Mapping[str, str], *, needs_token: bool = True) -> Settings:
     """The settings in the environment, and in the config file what is not set there.
 
-    An empty variable is one that is not set.
+    An empty variable is one that is not set. Where no token is needed, there may be none.
 
     Raises:
         Failed: one is missing or cannot be used, or the file cannot.
     """
-    return Settings(environ, read_config(config_path(environ)))
+    return Settings(environ, read_config(config_path(environ)), needs_token)
 
 
 def environment() -> dict[str, str]:

@@ -61,6 +61,30 @@ def post_form(settings: Settings, path: str, fields: Mapping[str, str]) -> Answe
     return _ask(settings, "POST", path, headers, body)
 
 
+def require_success(answer: Answer, settings: Settings) -> None:
+    """
+    Raises:
+        Failed: the server refused; says what it said, and what to do.
+    """
+    if answer.status == 200:
+        return
+    sentence = answer.text("error")
+    if not sentence and answer.status not in (401, 403, 429, 502, 503, 504):
+        raise Failed(
+            f"the server answered {answer.status}, and not as Pullpass does; "
+            f"check {settings.url_from}"
+        )
+    advice = {
+        401: f"check {settings.token_from}",
+        404: f"check {settings.organization_from}",
+        429: "try again later",
+        503: "try again later",
+        504: "try again later",
+    }.get(answer.status)
+    said = sentence.rstrip(".") or f"the server answered {answer.status}"
+    raise Failed(f"{said}; {advice}" if advice else said)
+
+
 def _form(fields: Mapping[str, str]) -> str:
     return "&".join(f"{quoted(name)}={quoted(value)}" for name, value in fields.items())
 
