@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import stat
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -13,6 +16,7 @@ import pytest
 
 from pullpass.sealing import master_key
 from tests.parts.ports import free_port
+from tests.parts.process import Process
 from tests.parts.server import (
     PullpassServer,
     clean_environment,
@@ -20,6 +24,7 @@ from tests.parts.server import (
     installed,
     pullpass_server,
 )
+from tests.plugins.helper import helper, settings
 
 
 def serve(data_dir: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -136,3 +141,63 @@ def test_several_workers_serve_and_count_as_one(tmp_path: Path) -> None:
             'pullpass_http_requests_total{operation="getOrgsOrgIdRegistriesRegId",status="200"} 20'
         )
         assert line in metrics
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """The path of a socket may have about 100 characters."""
+    with tempfile.TemporaryDirectory(prefix="pp-") as folder:
+        yield Path(folder)
+
+
+def answers_on(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(path))
+        except OSError:
+            return False
+        connection.sendall(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return connection.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def on_socket(data_dir: Path, path: Path) -> Process:
+    server = Process(
+        [installed("pullpass"), "serve", "--data-dir", str(data_dir), "--socket", str(path)],
+        stdout=data_dir.with_suffix(".log"),
+        env=clean_environment({}),
+    )
+    server.wait_until(lambda: answers_on(path))
+    return server
+
+
+def test_a_unix_socket_instead_of_a_port(tmp_path: Path, short_path: Path) -> None:
+    token = initialize(tmp_path / "data", "acme", env={})
+    path = short_path / "pullpass.sock"
+    server = on_socket(tmp_path / "data", path)
+    try:
+        second = serve(tmp_path / "data", "--socket", str(path))
+        assert second.returncode == 1
+        assert f"Cannot listen on {path}: a server listens there already." in second.stderr
+        listed = helper("list", env=settings(f"unix://{path}", PULLPASS_TOKEN=token))
+        assert (listed.returncode, listed.stdout) == (0, "{}\n")
+        server.kill()
+        # What a killed server leaves behind is in nobody's way.
+        assert path.is_socket()
+        server = on_socket(tmp_path / "data", path)
+        assert server.stop() == 0
+        assert not path.exists()
+    finally:
+        server.kill()
+    down = helper("list", env=settings(f"unix://{path}", PULLPASS_TOKEN=token))
+    assert f"unix://{path} cannot be reached" in down.stdout
+
+
+@pytest.mark.parametrize("name", ["a-file", "none/pullpass.sock", "x" * 120])
+def test_a_socket_that_cannot_be_made(tmp_path: Path, short_path: Path, name: str) -> None:
+    (short_path / "a-file").write_text("kept")
+    initialize(tmp_path / "data", "acme", env={})
+    done = serve(tmp_path / "data", "--socket", str(short_path / name))
+    assert done.returncode == 1
+    assert f"Cannot listen on {short_path / name}: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (short_path / "a-file").read_text() == "kept"

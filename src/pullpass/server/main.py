@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import structlog
 from granian.constants import HTTPModes, Interfaces
@@ -40,10 +41,15 @@ def serve(settings: Settings) -> None:
     logs.configure(settings.log_format, settings.log_level)
     load_builtins(settings.config)
     asyncio.run(_check(settings))
+    if settings.socket is not None:
+        _make_way(settings.socket)
     server = Server(
         "pullpass",
-        address=_bindable(settings),
+        address=settings.host if settings.socket is not None else _bindable(settings),
         port=settings.port,
+        uds=settings.socket,
+        # Whoever is on this machine may connect, as with a port: the token is what counts.
+        uds_permissions=0o666 if settings.socket is not None else None,
         interface=Interfaces.ASGI,
         workers=settings.workers,
         http=HTTPModes.http1,
@@ -76,6 +82,29 @@ def _bindable(settings: Settings) -> str:
     return str(address[0])
 
 
+def _make_way(path: Path) -> None:
+    """Removes the socket of a server that ended without warning, and tries the path out.
+
+    Raises:
+        CannotListen: a server listens there, it is something else, or it cannot be made.
+    """
+    try:
+        with (
+            socket.socket(socket.AF_UNIX) as trial,
+            contextlib.suppress(FileNotFoundError, ConnectionRefusedError),
+        ):
+            trial.connect(str(path))
+            raise CannotListen(f"Cannot listen on {path}: a server listens there already.")
+        # What is no socket refuses a connection too.
+        if path.is_socket():
+            path.unlink()
+        with socket.socket(socket.AF_UNIX) as trial:
+            trial.bind(str(path))
+        path.unlink()
+    except OSError as error:
+        raise CannotListen(f"Cannot listen on {path}: {error.strerror or error}.") from None
+
+
 @contextlib.contextmanager
 def _metrics_folder(workers: int) -> Iterator[None]:
     """Where several workers add up what they count; one worker needs none."""
@@ -97,7 +126,7 @@ def _load(settings: Settings) -> ASGIApp:
 
 def _announce(settings: Settings) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{settings.port}"
+    url = f"unix://{settings.socket}" if settings.socket else f"http://{host}:{settings.port}"
     _log.info("listening", url=url, workers=settings.workers, data_dir=str(settings.data_dir))
 
 

@@ -40,7 +40,7 @@ _DEFAULTS: Mapping[str, str] = {
     "ambient_identity": "off",
     "min_credential_seconds": "900",
 }
-_OPTIONAL = ("database", "master_key_file", "allow_networks", "oidc_token_file")
+_OPTIONAL = ("socket", "database", "master_key_file", "allow_networks", "oidc_token_file")
 _NAMES = tuple(_DEFAULTS) + _OPTIONAL
 _PREFIX = "PULLPASS_"
 _MASTER_KEY = "PULLPASS_MASTER_KEY"
@@ -56,9 +56,10 @@ class SettingsError(InvalidInput):
 class Settings:
     """Everything that a server process needs to know. Secrets do not show in ``repr``.
 
-    ``ambient_identity``: whether records may use the server's own cloud identity;
-    ``oidc_token_file``: the server's own OIDC token, for Quay; ``min_credential_seconds``: what
-    is left at least of a short-lived credential that is handed out, where its lifetime allows.
+    ``socket``: a Unix socket to listen on instead of host and port; ``ambient_identity``:
+    whether records may use the server's own cloud identity; ``oidc_token_file``: the server's
+    own OIDC token, for Quay; ``min_credential_seconds``: what is left at least of a short-lived
+    credential that is handed out, where its lifetime allows.
     """
 
     host: str
@@ -74,6 +75,7 @@ class Settings:
     ambient_identity: bool = False
     oidc_token_file: Path | None = None
     min_credential_seconds: int = 900
+    socket: Path | None = None
     config: Path | None = None
 
     @property
@@ -123,6 +125,7 @@ def load(
         ambient_identity=values["ambient_identity"] == "on",
         oidc_token_file=_path(values.get("oidc_token_file")),
         min_credential_seconds=int(values["min_credential_seconds"]),
+        socket=_path(values.get("socket")),
         config=_path(config),
     )
 
