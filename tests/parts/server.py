@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -147,6 +148,27 @@ def initialize(
     assert answer["organization"] == organization
     token: str = answer["token"]
     return token
+
+
+def _answers_on(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(path))
+        except OSError:
+            return False
+        connection.sendall(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return connection.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def serve_on_socket(data_dir: Path, path: Path) -> Process:
+    """A server that listens on the socket ``path``, with the data of one that was initialized."""
+    server = Process(
+        [installed("pullpass"), "serve", "--data-dir", str(data_dir), "--socket", str(path)],
+        stdout=data_dir.with_name(f"{data_dir.name}-socket.log"),
+        env=clean_environment({}),
+    )
+    server.wait_until(lambda: _answers_on(path))
+    return server
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import stat
 import subprocess
 import tempfile
@@ -16,13 +15,13 @@ import pytest
 
 from pullpass.sealing import master_key
 from tests.parts.ports import free_port
-from tests.parts.process import Process
 from tests.parts.server import (
     PullpassServer,
     clean_environment,
     initialize,
     installed,
     pullpass_server,
+    serve_on_socket,
 )
 from tests.plugins.helper import helper, settings
 
@@ -150,30 +149,10 @@ def short_path() -> Iterator[Path]:
         yield Path(folder)
 
 
-def answers_on(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as connection:
-        try:
-            connection.connect(str(path))
-        except OSError:
-            return False
-        connection.sendall(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        return connection.recv(4096).startswith(b"HTTP/1.1 200")
-
-
-def on_socket(data_dir: Path, path: Path) -> Process:
-    server = Process(
-        [installed("pullpass"), "serve", "--data-dir", str(data_dir), "--socket", str(path)],
-        stdout=data_dir.with_suffix(".log"),
-        env=clean_environment({}),
-    )
-    server.wait_until(lambda: answers_on(path))
-    return server
-
-
 def test_a_unix_socket_instead_of_a_port(tmp_path: Path, short_path: Path) -> None:
     token = initialize(tmp_path / "data", "acme", env={})
     path = short_path / "pullpass.sock"
-    server = on_socket(tmp_path / "data", path)
+    server = serve_on_socket(tmp_path / "data", path)
     try:
         second = serve(tmp_path / "data", "--socket", str(path))
         assert second.returncode == 1
@@ -183,7 +162,7 @@ def test_a_unix_socket_instead_of_a_port(tmp_path: Path, short_path: Path) -> No
         server.kill()
         # What a killed server leaves behind is in nobody's way.
         assert path.is_socket()
-        server = on_socket(tmp_path / "data", path)
+        server = serve_on_socket(tmp_path / "data", path)
         assert server.stop() == 0
         assert not path.exists()
     finally:
