@@ -33,7 +33,7 @@ from tests.parts.ports import free_port
 from tests.parts.process import Process
 from tests.parts.server import installed, pullpass_server, serve_on_socket
 from tests.parts.wire import answer, wire_server
-from tests.plugins.helper import environment, settings
+from tests.plugins.helper import basic, environment, settings
 
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 PEER = "python -c pass"
@@ -71,14 +71,7 @@ def pullpass_programs(folder: Path) -> Iterator[dict[str, Program]]:
     with ExitStack() as stack:
         server = stack.enter_context(pullpass_server(folder / "data"))
         with Client(server.url, "acme", server.admin_token) as client:
-            client.registries.create(
-                {
-                    "id": "ecr",
-                    "registry": HOST,
-                    "type": "basic",
-                    "creds": {"username": "u", "password": "p"},
-                }
-            )
+            client.registries.create(basic("ecr", HOST, "p"))
         path = folder / "pullpass.sock"
         on_socket = serve_on_socket(folder / "data", path)
         stack.callback(on_socket.stop)

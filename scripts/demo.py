@@ -141,7 +141,10 @@ def demo(folder: Path, stack: ExitStack) -> None:
 def client_environment(
     server: PullpassServer, registry: DockerRegistry, folder: Path
 ) -> dict[str, str]:
-    """What the machine that pulls has: Pullpass's address and token, and the helper's name."""
+    """What the machine that pulls has: Pullpass's address and token, and the helper's name.
+
+    The helper keeps no answer (PULLPASS_CACHE=off): the rotation counts at once.
+    """
     authfile = folder / "auth.json"
     authfile.write_text(json.dumps({"credHelpers": {registry.address: "pullpass"}}))
     commands = str(Path(sys.executable).parent)

@@ -55,12 +55,15 @@ class PullpassServer:
 
     @property
     def client_env(self) -> dict[str, str]:
-        """An environment for the client commands and the credential helper, as its admin."""
+        """An environment for the client commands and the credential helper, as its admin; the
+        helper asks the server every time.
+        """
         return clean_environment(
             {
                 "PULLPASS_URL": self.url,
                 "PULLPASS_ORG": self.organization,
                 "PULLPASS_TOKEN": self.admin_token,
+                "PULLPASS_CACHE": "off",
             }
         )
 

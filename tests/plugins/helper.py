@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 
+from pullpass.client.models import CredsFields, RegistryFields
 from tests.parts.server import installed
 
 MISS = "credentials not found in native keychain"
@@ -29,6 +30,12 @@ def environment(**settings: str) -> dict[str, str]:
 def settings(url: str, **more: str) -> dict[str, str]:
     given = {"PULLPASS_URL": url, "PULLPASS_ORG": "acme", "PULLPASS_TOKEN": TOKEN}
     return environment(**(given | more))
+
+
+def basic(record_id: str, registry: str, password: str) -> RegistryFields:
+    """A record with that password."""
+    creds: CredsFields = {"username": "robot", "password": password}
+    return {"id": record_id, "registry": registry, "type": "basic", "creds": creds}
 
 
 def helper(

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pullpass.client.models import CredsFields, RegistryFields
 from pullpass.client.sync import Client
 from tests.parts.registry import DockerRegistry, docker_registry
 from tests.parts.server import PullpassServer, installed, pullpass_server
 from tests.parts.skopeo import skopeo_copy
 from tests.parts.tools import require_tool
-from tests.plugins.helper import MISS, helper, settings
+from tests.plugins.helper import MISS, basic, helper, settings
 
 HUB = "https://index.docker.io/v1/"
 
@@ -48,11 +47,6 @@ def pullpass(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PullpassServe
                 }
             )
         yield server
-
-
-def basic(record_id: str, registry: str, password: str) -> RegistryFields:
-    creds: CredsFields = {"username": "robot", "password": password}
-    return {"id": record_id, "registry": registry, "type": "basic", "creds": creds}
 
 
 def env(server: PullpassServer) -> dict[str, str]:

@@ -17,7 +17,7 @@ from tests.parts.peers import built_peer
 from tests.parts.ports import free_port
 from tests.parts.server import PullpassServer, pullpass_server
 from tests.parts.wire import Scripted, answer, refusal, wire_server
-from tests.plugins.helper import TOKEN, environment, run, settings
+from tests.plugins.helper import TOKEN, basic, environment, run, settings
 
 PROGRAM = "pullpass-credential-provider"
 GROUP = "credentialprovider.kubelet.k8s.io"
@@ -63,14 +63,7 @@ def pullpass(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PullpassServe
                 ("port", "registry.example:5000/v2/"),
                 ("wild", "*.dkr.ecr.*.amazonaws.com"),
             ):
-                client.registries.create(
-                    {
-                        "id": record_id,
-                        "registry": registry,
-                        "type": "basic",
-                        "creds": {"username": "robot", "password": f"the {record_id} password"},
-                    }
-                )
+                client.registries.create(basic(record_id, registry, f"the {record_id} password"))
             client.registries.create(
                 {"id": "public", "registry": "public.example", "type": "public"}
             )

@@ -17,7 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-SECONDS = 60
+# Long enough for a pull, short enough for a credential that has just been rotated.
+SECONDS = 30
 # What a credential has to live at least, to be kept: the time to use it in.
 _MARGIN = 60
 _LONGEST = 1024 * 1024

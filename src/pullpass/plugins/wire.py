@@ -60,12 +60,13 @@ def dial(host: str, port: int, deadline: Deadline) -> _socket.socket:
     """
     # As text, the name would be encoded by the idna codec, which takes long to load.
     name = host.encode("ascii" if host.isascii() else "idna")
+    places = _socket.getaddrinfo(name, port, 0, _socket.SOCK_STREAM)
     failure: OSError | None = None
-    for family, kind, protocol, _, place in _socket.getaddrinfo(name, port, 0, _socket.SOCK_STREAM):
+    for number, (family, kind, protocol, _, place) in enumerate(places):
+        # What does not answer leaves the others their share of the time.
+        seconds = deadline.left() / (len(places) - number)
         try:
-            return _connected(_socket.socket(family, kind, protocol), place, deadline)
-        except TimeoutError:
-            raise
+            return _connected(_socket.socket(family, kind, protocol), place, seconds)
         except OSError as error:
             failure = error
     raise failure or OSError("the name has no address")
@@ -77,14 +78,15 @@ def dial_unix(path: str, deadline: Deadline) -> _socket.socket:
     Raises:
         OSError: nothing listens there; TimeoutError: the time is over.
     """
-    return _connected(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM), path, deadline)
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    return _connected(connection, path, deadline.left())
 
 
 def _connected(
-    connection: _socket.socket, place: tuple[object, ...] | str, deadline: Deadline
+    connection: _socket.socket, place: tuple[object, ...] | str, seconds: float
 ) -> _socket.socket:
     try:
-        connection.settimeout(deadline.left())
+        connection.settimeout(seconds)
         connection.connect(place)
     except BaseException:
         connection.close()
