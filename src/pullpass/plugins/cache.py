@@ -28,8 +28,8 @@ _REGULAR, _FOLDER, _KIND = 0o100000, 0o040000, 0o170000
 
 
 class Cache:
-    """The answers for what the parts of ``question`` say together. None of them is kept in
-    clear, so the token is to be one.
+    """The answer to what the parts of ``question`` say together. A token is to be one of them;
+    no part is written anywhere but as a hash.
     """
 
     __slots__ = ("_folder", "_lock", "_path", "_seal")
