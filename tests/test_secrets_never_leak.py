@@ -125,10 +125,24 @@ def use_the_command_line(server: PullpassServer) -> list[str]:
         server.cli("creds", "quay.io/a/b", "--output", "json"),
         server.cli("registry", "creds", "company"),
     ]
+    run("docker-config", "ghcr.io/a/b", "Bad Image", code=1)
+    run("docker-config", "ghcr.io/a/b", "--file", str(server.data_dir.parent / "config.json"))
     for done in asked:
         assert done.returncode == 0
         assert_absent(done.stderr, "stderr")
+    for arguments in ((), ("--secret", "pull")):
+        config = server.cli("docker-config", "ghcr.io/a/b", *arguments)
+        assert config.returncode == 0
+        assert_absent(config.stderr, "stderr")
+        with pytest.raises(AssertionError):
+            assert_absent(unwrapped(config.stdout), "a Docker config, which was asked for")
     return [helper.stdout, *(done.stdout for done in asked)]
+
+
+def unwrapped(config: str) -> bytes:
+    """What is in a printed config, or in the config in a printed Kubernetes secret."""
+    data = json.loads(config).get("data")
+    return base64.b64decode(data[".dockerconfigjson"]) if data else config.encode()
 
 
 def use_the_api(server: PullpassServer) -> None:

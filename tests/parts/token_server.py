@@ -51,7 +51,7 @@ class TokenServer:
         """The registry's `auth` section that makes it send its clients here."""
         return {
             "token": {
-                "realm": f"http://127.0.0.1:{self._http.server_port}/token?account=kept",
+                "realm": f"http://127.0.0.1:{self._http.server_port}/token?tenant=kept",
                 "service": SERVICE,
                 "issuer": ISSUER,
                 "rootcertbundle": str(self._authority),
@@ -65,7 +65,7 @@ class TokenServer:
 
     def _answer(self, target: str, authorization: str | None) -> tuple[int, dict[str, object]]:
         query = parse_qs(urlsplit(target).query)
-        if query["service"] != [SERVICE] or query["account"] != ["kept"]:
+        if query["service"] != [SERVICE] or query["tenant"] != ["kept"]:
             return 400, {"details": "not asked as the challenge says"}
         user = ""
         if authorization is not None:

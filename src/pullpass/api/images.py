@@ -24,7 +24,7 @@ _MAX_IMAGES = 10_000
 
 
 async def match_images(call: Call) -> Response:
-    images = _images(await call.body())
+    images = asked_images(await call.body())
     found = await call.services.credentials.match(call.caller, images)
     return answer(
         MatchResponse(
@@ -56,15 +56,22 @@ def _image_creds(delivery: Delivery) -> ImageCredsResponse:
     return ImageCredsResponse(record.registry, id=record.id, type=record.type)
 
 
-def _images(body: dict[str, object]) -> list[str]:
-    expected = f"a list of up to {_MAX_IMAGES} image references"
+def asked_images(
+    body: dict[str, object], *, most: int = _MAX_IMAGES, known: tuple[str, ...] = ("images",)
+) -> list[str]:
+    """The `images` of a body that has the ``known`` fields.
+
+    Raises:
+        InvalidFields: they are no list of up to ``most`` strings, or there are other fields.
+    """
+    expected = f"a list of up to {most} image references"
     problems = [
-        FieldProblem(name[:80], "is not a known field", "images")
+        FieldProblem(name[:80], "is not a known field", " or ".join(known))
         for name in body
-        if name != "images"
+        if name not in known
     ]
     images = body.get("images")
-    if not isinstance(images, list) or len(images) > _MAX_IMAGES:
+    if not isinstance(images, list) or len(images) > most:
         problem = "is missing" if images is None else "is not such a list"
         problems.append(FieldProblem("images", problem, expected))
         images = []

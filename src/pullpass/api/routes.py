@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pullpass.api import (
     checks,
+    docker_configs,
     images,
     operations,
     organizations,
@@ -23,6 +24,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *registries.OPERATIONS,
     *checks.OPERATIONS,
     *images.OPERATIONS,
+    *docker_configs.OPERATIONS,
     *organizations.OPERATIONS,
     *trust.OPERATIONS,
     *token_exchange.OPERATIONS,

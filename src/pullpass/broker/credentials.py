@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pullpass.broker.builtins import BuiltinRecords
@@ -27,6 +28,9 @@ from pullpass.domain.record import Record, Secrets
 from pullpass.domain.record_types import TYPE_RULES
 from pullpass.store.records import RecordStore
 
+# More of the same help nobody.
+_MOST_PROBLEMS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -35,6 +39,14 @@ class Delivery:
     record: Record
     credential: Credential | None
     secrets: Secrets | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDelivery:
+    """What one image of several gets; ``delivery`` is None where no record matches it."""
+
+    reference: ImageReference
+    delivery: Delivery | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,33 @@ class CredentialService:
             )
         held = await self.hold(caller, record.id)
         return await self._deliver(caller, held, cluster, reference.host)
+
+    async def for_images(self, caller: Caller, images: Sequence[str]) -> list[ImageDelivery]:
+        """The credentials for ``images`` in their order, each record's once for each host.
+
+        All or nothing: an image without a record is no error, but one whose credential cannot be
+        had is, and then none is handed out.
+
+        Raises:
+            InvalidFields: some are no image references; all of those are named.
+            Forbidden: some records are not open to this caller; all of those are named.
+            ExchangeFailed: an upstream gave no credential.
+        """
+        references = _references(images)
+        snapshot = await self._snapshots.get(caller.organization)
+        winners = [snapshot.index.match(reference).winner for reference in references]
+        records = {record.id: record for record in winners if record is not None}
+        access.require_credentials(caller, {r.id: r.enable_ci for r in records.values()})
+        wanted = {
+            (record.id, reference.host)
+            for reference, record in zip(references, winners, strict=True)
+            if record is not None
+        }
+        found = await self._deliver_all(caller, sorted(wanted))
+        return [
+            ImageDelivery(reference, found[record.id, reference.host] if record else None)
+            for reference, record in zip(references, winners, strict=True)
+        ]
 
     async def for_host(self, caller: Caller, host: str, cluster: str | None) -> Delivery:
         """The credential for a bare registry host, as a Docker credential helper is asked.
@@ -176,6 +215,28 @@ class CredentialService:
         access.require_credential(caller, record.id, enable_ci=record.enable_ci)
         secrets = _secrets(caller, record, cluster)
         return Delivery(record, await self.usable(held, host), secrets)
+
+    async def _deliver_all(
+        self, caller: Caller, wanted: list[tuple[str, str]]
+    ) -> dict[tuple[str, str], Delivery]:
+        async def one(record_id: str, host: str) -> Delivery:
+            return await self._deliver(caller, await self.hold(caller, record_id), None, host)
+
+        deliveries = await asyncio.gather(*(one(*each) for each in wanted))
+        return dict(zip(wanted, deliveries, strict=True))
+
+
+def _references(images: Sequence[str]) -> list[ImageReference]:
+    references, problems = [], []
+    for at, image in enumerate(images):
+        try:
+            references.append(ImageReference.parse(image))
+        except InvalidImageReference as error:
+            problem = error.message.rstrip(".")
+            problems.append(FieldProblem(f"images.{at}", problem, "an image reference"))
+    if problems:
+        raise InvalidFields(problems[:_MOST_PROBLEMS])
+    return references
 
 
 def _host_query(host: str) -> RegistryPrefix:

@@ -24,9 +24,7 @@ def match(ctx: click.Context, images: tuple[str, ...], output: str) -> None:
     The exit code is 4 if an image matches no record, and 1 if one is malformed.
     """
     session: Session = ctx.obj
-    asked = list(_expanded(images))
-    if not asked:
-        raise click.UsageError("There is no image on stdin; expected one on each line.")
+    asked = expanded(images)
     with session.client() as client:
         matches = client.registries.match(asked)
     if output == "json":
@@ -53,7 +51,19 @@ def creds(session: Session, image: str, cluster: str | None, output: str) -> Non
         show_credentials(client.image_creds(image, cluster=cluster), output)
 
 
-def _expanded(images: Iterable[str]) -> Iterable[str]:
+def expanded(images: Iterable[str]) -> list[str]:
+    """The images of a command line, with - replaced by the lines on stdin.
+
+    Raises:
+        click.UsageError: there is none, or stdin is no text.
+    """
+    found = list(_lines(images))
+    if not found:
+        raise click.UsageError("There is no image on stdin; expected one on each line.")
+    return found
+
+
+def _lines(images: Iterable[str]) -> Iterable[str]:
     for image in images:
         if image != "-":
             yield image

@@ -26,6 +26,10 @@ ENTRIES = {
     "kubelet": Entry(
         "pullpass.cli.kubelet:kubelet", "Configure kubelets to pull with Pullpass's credentials."
     ),
+    "docker-config": Entry(
+        "pullpass.cli.docker_config:docker_config",
+        "Print a Docker config, or a Kubernetes pull secret, for each IMAGE.",
+    ),
     "token": Entry("pullpass.cli.token:token", "List, create, delete and exchange API tokens."),
     "trust": Entry(
         "pullpass.cli.trust:trust", "Say whose identity tokens are taken, for which role."

@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import httpx
 
-from pullpass.client import compatible, operations, retry, transport, trust
+from pullpass.client import compatible, configs, operations, retry, transport, trust
 from pullpass.client.address import Destination, checked_token
 from pullpass.client.binding import described
 from pullpass.client.errors import ClientError, InvalidArgument
@@ -126,6 +126,7 @@ class Registries(Group):
     delete = of_own(operations.delete_registry)
     creds = of_own(operations.registry_creds)
     check = of_own(operations.check_registry)
+    docker_config = of_own(configs.registry_config)
 
     def match(self, images: Sequence[str]) -> Matches:
         """The record of each image, and why."""
@@ -210,6 +211,7 @@ class Client(Group):
 
     image_creds = of_own(operations.image_creds)
     host_creds = of_own(operations.host_creds)
+    docker_config = of_own(configs.images_config)
     exchange_token = of_own(trust.exchange_token)
     current_user = call(operations.current_user)
     update_current_user = call(operations.update_current_user)

@@ -102,6 +102,30 @@ def require_credential(caller: Caller, record_id: str, *, enable_ci: bool) -> No
         )
 
 
+def require_credentials(caller: Caller, enable_ci: Mapping[str, bool]) -> None:
+    """The same for several records (by id: whether each has `enable_ci`): all, or none of them.
+
+    Raises:
+        Forbidden: as for :func:`require_credential`; the details name every record that is refused.
+    """
+    refused: dict[str, Forbidden] = {}
+    for record_id, is_open in enable_ci.items():
+        try:
+            require_credential(caller, record_id, enable_ci=is_open)
+        except Forbidden as error:
+            refused[record_id] = error
+    if not refused:
+        return
+    first, ids = next(iter(refused.values())), list(refused)
+    if len(ids) == 1:
+        raise first
+    raise Forbidden(
+        f"{first.message} In all, {len(ids)} records are refused: {', '.join(ids[:20])}.",
+        code=first.code,
+        details={"registry_ids": ids},
+    )
+
+
 def cluster_scope(caller: Caller, asked: str | None) -> str | None:
     """The cluster whose secret references the caller gets; None means all clusters'.
 

@@ -1,0 +1,1 @@
+"""How each consumer reads credentials: pure, nothing is asked or written here."""
