@@ -71,11 +71,12 @@ class LazyGroup(click.Group):
 
 
 def missing_extra(error: ModuleNotFoundError) -> str | None:
-    """The sentence for a package of the server that is not installed; None for our own."""
+    """The sentence for a package of an extra that is not installed; None for our own."""
     package = (error.name or "pullpass").partition(".")[0]
     if package == "pullpass":
         return None
-    return f"This command needs pip install 'pullpass[server]' ({package!r} is missing)."
+    extra = "kubernetes" if package in _OF_KUBERNETES else "server"
+    return f"This command needs pip install 'pullpass[{extra}]' ({package!r} is missing)."
 
 
 def _unavailable(name: str, line: str, message: str) -> click.Command:
@@ -87,4 +88,6 @@ def _unavailable(name: str, line: str, message: str) -> click.Command:
     return command
 
 
+# What comes with the extra `kubernetes`, and is not in `server` too.
+_OF_KUBERNETES = ("lightkube", "httpx2", "yaml")
 _ANY_ARGUMENTS: dict[str, Any] = {"ignore_unknown_options": True, "allow_extra_args": True}

@@ -30,6 +30,10 @@ ENTRIES = {
         "pullpass.cli.docker_config:docker_config",
         "Print a Docker config, or a Kubernetes pull secret, for each IMAGE.",
     ),
+    "import": Entry(
+        "pullpass.cli.imports.commands:import_",
+        "Make records of the credentials in a Docker config, or in a cluster.",
+    ),
     "token": Entry("pullpass.cli.token:token", "List, create, delete and exchange API tokens."),
     "trust": Entry(
         "pullpass.cli.trust:trust", "Say whose identity tokens are taken, for which role."

@@ -1,0 +1,1 @@
+"""``pullpass import``: credentials that are elsewhere become records."""
