@@ -6,13 +6,17 @@ set -eu
 # Each program is named as its Debian package. Debian keeps PostgreSQL's server off PATH.
 is_here() {
     case $1 in
-    postgresql) command -v initdb || ls /usr/lib/postgresql/*/bin/initdb ;;
+    dbus) command -v dbus-run-session ;;
+    gnome-keyring) command -v gnome-keyring-daemon ;;
+    libsecret-tools) command -v secret-tool ;;
     nodejs) command -v node ;;
+    postgresql) command -v initdb || ls /usr/lib/postgresql/*/bin/initdb ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }
 
-[ $# -gt 0 ] || set -- buildah curl docker-registry jq nodejs npm openssl podman postgresql skopeo sqlite3 umoci
+[ $# -gt 0 ] || set -- buildah curl dbus docker-registry gnome-keyring jq libsecret-tools nodejs npm \
+    openssl podman postgresql skopeo sqlite3 umoci
 list=
 for tool in "$@"; do
     is_here "$tool" || list="$list${list:+ }$tool"

@@ -4,6 +4,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -24,8 +25,19 @@ Command = Callable[..., Done]
 
 
 @pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs ``pullpass ARGUMENTS`` in this process, with nobody's settings but those given."""
+def command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Command:
+    """Runs ``pullpass ARGUMENTS`` in this process, with nobody's settings but those given.
+
+    Its user has a home of their own, in ``tmp_path / "home"``, and no keyring.
+    """
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in (
+        *("XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME"),
+        *("DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"),
+    ):
+        monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

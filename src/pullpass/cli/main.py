@@ -14,7 +14,7 @@ from pullpass.cli.completion import PROGRAM, VARIABLE
 from pullpass.cli.exit_codes import MEANING, ExitCode, exit_code
 from pullpass.cli.lazy import Entry, LazyGroup, missing_extra
 from pullpass.cli.output import shown
-from pullpass.cli.session import Session
+from pullpass.cli.session import DEFAULT_TIMEOUT, Session
 from pullpass.client.errors import ApiError, ClientError
 
 ENTRIES = {
@@ -41,6 +41,12 @@ ENTRIES = {
     "user": Entry(
         "pullpass.cli.user:user", "List, add, change and remove the users of the organization."
     ),
+    "docker": Entry(
+        "pullpass.cli.docker.commands:docker",
+        "Let docker, podman, skopeo and buildah ask for credentials.",
+    ),
+    "login": Entry("pullpass.cli.login:login", "Keep a server and a token for this user."),
+    "logout": Entry("pullpass.cli.login:logout", "Forget them."),
     "whoami": Entry("pullpass.cli.user:whoami", "Show whose token this is, and its roles."),
     "completion": Entry(
         "pullpass.cli.completion:completion", "Print the completion script of a shell."
@@ -49,7 +55,7 @@ ENTRIES = {
 
 _EPILOG = """\b
 Environment:
-  PULLPASS_TOKEN       the API token
+  PULLPASS_TOKEN       the API token (instead of that of pullpass login)
   PULLPASS_TOKEN_FILE  a file that holds it
 
 \b
@@ -73,8 +79,8 @@ Exit codes:
     envvar="PULLPASS_TIMEOUT",
     show_envvar=True,
     type=click.FloatRange(min=0, min_open=True),
-    default=30.0,
-    show_default=True,
+    default=None,
+    show_default=str(DEFAULT_TIMEOUT),
     metavar="SECONDS",
     help="How long to wait for an answer.",
 )
@@ -86,7 +92,7 @@ def root(
     org: str | None,
     token_file: str | None,
     ca_bundle: str | None,
-    timeout: float,
+    timeout: float | None,
 ) -> None:
     """One place for an organization's container registry credentials."""
     ctx.obj = Session(url, org, token_file, ca_bundle, timeout)

@@ -1,4 +1,7 @@
-"""Which server, which organization, which token: the settings of a run."""
+"""Which server, which organization, which token: the settings of a run.
+
+The options and the environment first, then what ``pullpass login`` wrote, one by one.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,26 @@ from typing import TYPE_CHECKING
 import click
 
 from pullpass.client.secret import Secret
+from pullpass.plugins.settings import Config, Failed, config_path, read_config
 
 if TYPE_CHECKING:
     from pullpass.client.sync import Client
 
+DEFAULT_TIMEOUT = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What the global options say. Nothing is asked of it before a command needs it."""
+    """What the global options say. Nothing is asked of it before a command needs it.
+
+    ``timeout`` is in seconds, None where nobody said.
+    """
 
     url: str | None
     organization: str | None
     token_file: str | None
     ca_bundle: str | None
-    timeout: float
+    timeout: float | None
 
     def client(self, *, needs_organization: bool = True, needs_token: bool = True) -> Client:
         """A client for these settings; where it needs no token, it has none.
@@ -33,27 +42,42 @@ class Session:
         # The HTTP library is most of the start-up time.
         from pullpass.client.sync import Client
 
-        if not self.url:
-            raise click.UsageError("Which server? Set PULLPASS_URL, or give --url.")
-        if needs_organization and not self.organization:
-            raise click.UsageError("Which organization? Set PULLPASS_ORG, or give --org.")
+        config = self._config()
+        url, organization = self.url or config.url, self.organization or config.org
+        if not url:
+            raise click.UsageError(
+                "Which server? Set PULLPASS_URL, give --url, or log in: pullpass login."
+            )
+        if needs_organization and not organization:
+            raise click.UsageError(
+                "Which organization? Set PULLPASS_ORG, give --org, or log in: pullpass login."
+            )
         return Client(
-            self.url,
-            self.organization or None,
-            self._token() if needs_token else None,
-            timeout=self.timeout,
-            ca_bundle=self.ca_bundle or None,
+            url,
+            organization or None,
+            self._token(config, url, organization or "") if needs_token else None,
+            timeout=self.timeout or config.timeout or DEFAULT_TIMEOUT,
+            ca_bundle=self.ca_bundle or config.ca_bundle,
         )
 
-    def _token(self) -> Secret:
-        """The option first, then PULLPASS_TOKEN, then PULLPASS_TOKEN_FILE."""
+    def _config(self) -> Config:
+        try:
+            return read_config(config_path(os.environ))
+        except Failed as error:
+            raise click.UsageError(f"{error}.") from None
+
+    def _token(self, config: Config, url: str, organization: str) -> Secret:
+        """The option first, then PULLPASS_TOKEN, then PULLPASS_TOKEN_FILE, then the login's."""
         token = os.environ.get("PULLPASS_TOKEN")
         if token and not self.token_file:
             return Secret(token)
-        path = self.token_file or os.environ.get("PULLPASS_TOKEN_FILE")
+        path = self.token_file or os.environ.get("PULLPASS_TOKEN_FILE") or config.token_file
+        if not path and config.token_store:
+            return _from_keyring(url, organization)
         if not path:
             raise click.UsageError(
-                "No token. Set PULLPASS_TOKEN or PULLPASS_TOKEN_FILE, or give --token-file."
+                "No token. Set PULLPASS_TOKEN or PULLPASS_TOKEN_FILE, give --token-file, or log "
+                "in: pullpass login."
             )
         try:
             with open(path, encoding="utf-8") as file:
@@ -62,3 +86,12 @@ class Session:
             raise click.UsageError(f"The token file {path!r}: {error.strerror}.") from None
         except UnicodeDecodeError:
             raise click.UsageError(f"The token file {path!r} is not text.") from None
+
+
+def _from_keyring(url: str, organization: str) -> Secret:
+    from pullpass.plugins.keyring import lookup
+
+    try:
+        return Secret(lookup(url, organization).strip())
+    except Failed as error:
+        raise click.UsageError(f"{error}.") from None

@@ -1,0 +1,1 @@
+"""``pullpass docker``: the credential helper in the files of container clients."""
