@@ -66,6 +66,9 @@ def test_a_login_is_all_that_the_commands_and_the_helper_need(
     # What is set by hand goes first.
     assert run("whoami", token="ppt_wrong").code == 3
     assert run("--org", "other", "registry", "list").code == 4
+    elsewhere = run("--url", "http://127.0.0.1:1", "whoami")
+    assert (elsewhere.code, elsewhere.out) == (2, "")
+    assert "its token is not sent to http://127.0.0.1:1" in elsewhere.err
 
     assert run("logout").out == f"Logged out of {pullpass.url}.\n"
     assert content(folder) == {}

@@ -58,7 +58,7 @@ def test_a_client_command_imports_nothing_of_the_server(arguments: list[str]) ->
     assert ("httpx" in modules) == ("--help" not in arguments)
 
 
-def test_help_without_the_server_extra_lists_all_and_a_server_command_says_what_it_needs(
+def test_help_without_the_extras_lists_all_and_a_command_says_what_it_needs(
     tmp_path: Path,
 ) -> None:
     # A stand-in for an installation without the extra: its packages cannot be found.
@@ -66,7 +66,7 @@ def test_help_without_the_server_extra_lists_all_and_a_server_command_says_what_
         "import sys\n"
         "class Absent:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name in {SERVER_PACKAGES!r}:\n"
+        f"        if name in {(*SERVER_PACKAGES, 'lightkube')!r}:\n"
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Absent())\n"
     )
@@ -88,6 +88,9 @@ def test_help_without_the_server_extra_lists_all_and_a_server_command_says_what_
         assert (done.returncode, done.stdout) == (1, "")
         assert "pip install 'pullpass[server]'" in done.stderr
         assert done.stderr.count("\n") == 1
+    done = pullpass("import", "kubernetes")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "pip install 'pullpass[kubernetes]'" in done.stderr
 
 
 @pytest.mark.parametrize("name", ENTRIES)

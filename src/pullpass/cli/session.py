@@ -71,9 +71,16 @@ class Session:
         token = os.environ.get("PULLPASS_TOKEN")
         if token and not self.token_file:
             return Secret(token)
-        path = self.token_file or os.environ.get("PULLPASS_TOKEN_FILE") or config.token_file
-        if not path and config.token_store:
-            return _from_keyring(url, organization)
+        path = self.token_file or os.environ.get("PULLPASS_TOKEN_FILE")
+        if not path and (config.token_file or config.token_store):
+            if config.url and url.rstrip("/") != config.url.rstrip("/"):
+                raise click.UsageError(
+                    f"The login is for {config.url}, and its token is not sent to {url}: log in "
+                    "there, or set PULLPASS_TOKEN."
+                )
+            if config.token_store:
+                return _from_keyring(url, config.org or organization)
+            path = config.token_file
         if not path:
             raise click.UsageError(
                 "No token. Set PULLPASS_TOKEN or PULLPASS_TOKEN_FILE, give --token-file, or log "
