@@ -33,6 +33,8 @@ _CREDS: Mapping[str, object] = {
     "password": "an-example",
     "expires": _LATER,
 }
+# Base64 of bot:an-example.
+_ENTRY: Mapping[str, object] = {"auth": "Ym90OmFuLWV4YW1wbGU="}
 _WORKS: Mapping[str, object] = {
     "ok": True,
     "code": "ok",
@@ -71,6 +73,10 @@ SCHEMAS: Mapping[str, object] = {
     "ClusterSecretResponse": {"namespace": "pull-secrets", "secret": "ghcr"},
     "ClusterSecretsMapRequest": _SECRETS,
     "ClusterSecretsMapResponse": _SECRETS,
+    "Consumer": "docker",
+    "DockerConfigEntry": _ENTRY,
+    "DockerConfigRequest": {"images": [_IMAGE], "consumer": "docker"},
+    "DockerConfigResponse": {"auths": {"ghcr.io": _ENTRY, _REGISTRY: _ENTRY}},
     "ErrorDetails": {"fields": [_FIELD]},
     "ErrorInfoResponse": {
         "error": "There is no registry record 'acme-ghcr' in this organization.",
