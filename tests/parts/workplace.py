@@ -28,7 +28,11 @@ _TOOLS = {
     "skopeo": "apt-get install skopeo",
     "sqlite3": "apt-get install sqlite3",
 }
-_SETTINGS = ("pullpass_", "ssl_cert_", "docker_", "registry_", "curl_", "xdg_", "containers_")
+_SETTINGS = (
+    *("pullpass_", "ssl_cert_", "docker_", "registry_", "curl_", "xdg_", "containers_"),
+    # A keyring is somebody's own.
+    *("dbus_", "display"),
+)
 
 
 @dataclass(frozen=True, slots=True)
