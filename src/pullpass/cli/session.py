@@ -56,9 +56,19 @@ class Session:
             url,
             organization or None,
             self._token(config, url, organization or "") if needs_token else None,
-            timeout=self.timeout or config.timeout or DEFAULT_TIMEOUT,
+            timeout=self.seconds,
             ca_bundle=self.ca_bundle or config.ca_bundle,
         )
+
+    @property
+    def own_organization(self) -> str | None:
+        """The organization's id, where it was said or kept by a login."""
+        return self.organization or self._config().org
+
+    @property
+    def seconds(self) -> float:
+        """How long to wait for an answer."""
+        return self.timeout or self._config().timeout or DEFAULT_TIMEOUT
 
     def _config(self) -> Config:
         try:

@@ -120,8 +120,8 @@ def exchange(
         if github:
             from pullpass.client.github import identity_token
 
-            wanted = audience or f"pullpass:{session.organization}"
-            identity = identity_token(os.environ, wanted, session.timeout)
+            wanted = audience or f"pullpass:{session.own_organization}"
+            identity = identity_token(os.environ, wanted, session.seconds)
         exchanged = client.exchange_token(identity, rule=rule)
     if output == "json":
         print_json(exchanged, reveal=True)
