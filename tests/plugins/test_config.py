@@ -113,6 +113,22 @@ def test_the_helper_needs_nothing_but_the_file(tmp_path: Path) -> None:
     assert server.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
 
 
+def test_a_logins_token_goes_to_its_own_server_only(tmp_path: Path) -> None:
+    (tmp_path / "pullpass").mkdir()
+    (tmp_path / "pullpass" / "token").write_text(TOKEN)
+    file = 'url = "https://pullpass.example"\norg = "acme"\ntoken_file = "token"\n'
+    write(tmp_path, file)
+    with wire_server(answer(FOUND)) as server:
+        elsewhere = environment(XDG_CONFIG_HOME=str(tmp_path), PULLPASS_URL=server.url)
+        refused = helper("get", stdin="ghcr.io", env=elsewhere)
+        assert server.requests == []
+        done = helper("get", stdin="ghcr.io", env=elsewhere | {"PULLPASS_TOKEN": TOKEN})
+    assert refused.returncode == 1
+    assert "the login is for https://pullpass.example" in refused.stdout
+    assert TOKEN not in refused.stdout + refused.stderr
+    assert done.returncode == 0, done.stdout
+
+
 def test_a_variable_goes_before_its_key(tmp_path: Path) -> None:
     with wire_server(answer(FOUND)) as server:
         file = write(tmp_path, f'url = "{server.url}"\norg = "other"\ntoken_file = "none"\n')

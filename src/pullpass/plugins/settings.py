@@ -109,6 +109,13 @@ class Settings:
                 f"set {', '.join(missing)} in the environment, or log in with 'pullpass login'"
             )
         self.base = (url or "").strip().rstrip("/")
+        own = (config.url or self.base).strip().rstrip("/")
+        given = environ.get("PULLPASS_TOKEN") or environ.get("PULLPASS_TOKEN_FILE")
+        if needs_token and not given and self.base != own:
+            raise Failed(
+                f"the login is for {own}, and its token is not sent to {self.base}; log in "
+                "there with 'pullpass login', or set PULLPASS_TOKEN"
+            )
         self.organization = (organization or "").strip()
         self.ca_bundle, self.ca_bundle_from = _chosen(
             "PULLPASS_CA_BUNDLE", environ, config, "ca_bundle"
