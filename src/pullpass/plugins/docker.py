@@ -167,8 +167,7 @@ def _explain_ambiguity(server: str, answer: Answer) -> None:
             _PROGRAM,
             f"no credential for {server}: a helper is asked by host, "
             f"and there are records for {shown}. podman, skopeo and buildah take a key for each "
-            "path: log in to one with what 'pullpass creds IMAGE' prints, for example "
-            f"'podman login {names[0] if names else server}'.",
+            "path, which 'pullpass docker-config IMAGE... --file auth.json' writes.",
         )
         + "\n"
     )
