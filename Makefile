@@ -17,7 +17,7 @@ run: $(READY) ## start Pullpass on http://127.0.0.1:8080 (PULLPASS_PORT), data i
 
 test: $(READY) ## all tests, against real registries and databases (PYTEST_ARGS="-k match")
 	@scripts/test-tools.sh
-	@exec "$(VENV)/bin/pytest" $(PYTEST_ARGS)
+	@exec "$(VENV)/bin/pytest" --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 demo: $(READY) ## a real registry, a pull, a changed password, a rotation: step by step
 	@scripts/test-tools.sh docker-registry skopeo umoci
