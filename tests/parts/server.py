@@ -157,10 +157,11 @@ def _answers_on(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(str(path))
+            connection.sendall(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return connection.recv(4096).startswith(b"HTTP/1.1 200")
         except OSError:
+            # Not there yet, or taken over by the server at this moment.
             return False
-        connection.sendall(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        return connection.recv(4096).startswith(b"HTTP/1.1 200")
 
 
 def serve_on_socket(data_dir: Path, path: Path) -> Process:
