@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-.PHONY: help run test demo check lint types fmt environment clean
+.PHONY: help run test demo screenshots check lint types fmt environment clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,10 @@ test: $(READY) ## all tests, against real registries and databases (PYTEST_ARGS=
 demo: $(READY) ## a real registry, a pull, a changed password, a rotation: step by step
 	@scripts/test-tools.sh docker-registry skopeo umoci
 	@exec "$(VENV)/bin/python" -m scripts.demo
+
+screenshots: $(READY) ## every web page as a picture, light, dark and phone, in ./screenshots
+	@scripts/test-tools.sh chromium docker-registry skopeo umoci
+	@exec "$(VENV)/bin/python" -m scripts.screenshots
 
 check: lint types ## lint and types
 

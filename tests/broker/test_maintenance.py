@@ -8,6 +8,7 @@ from pathlib import Path
 from pullpass.broker.maintenance import CHANGES_KEPT, EXPIRED_TOKENS_KEPT, Maintenance
 from pullpass.domain import token
 from pullpass.domain.identity import Organization, TokenInfo, User, UserType
+from pullpass.store.browser_sessions import BrowserSessionStore
 from pullpass.store.changes import IDENTITY_FEED, ChangeFeed
 from pullpass.store.engine import Database
 from pullpass.store.identity import IdentityStore
@@ -38,7 +39,9 @@ async def test_old_changes_and_long_expired_tokens_go(tmp_path: Path) -> None:
         await identity.update_profile("admin", name="Ann", email=None, now=NOW)
         head = (await feed.heads([IDENTITY_FEED]))[IDENTITY_FEED]
 
-        await Maintenance(feed, identity, IssuedStore(database), lambda: NOW).once()
+        await Maintenance(
+            feed, identity, BrowserSessionStore(database), IssuedStore(database), lambda: NOW
+        ).once()
 
         assert {info.id for info in await identity.tokens("admin")} == {"lasting", "just gone"}
         recent = await feed.since(IDENTITY_FEED, head - 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import structlog
@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from pullpass.api import errors, openapi, reference
@@ -23,16 +23,21 @@ from pullpass.domain.errors import NotFound, PullpassError
 _log = structlog.get_logger("pullpass.api")
 
 
-def create_app(services: Services) -> ASGIApp:
-    """The application over ``services``; it holds no state of its own."""
+def create_app(services: Services, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
+    """The application over ``services``; it holds no state of its own. ``pages`` are the routes
+    for browsers.
+    """
     document = openapi.document()
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in OPERATIONS + PAGES:
         by_path.setdefault(operation.path, {})[operation.method] = operation
-    routes = [_route(path, by_method, services) for path, by_method in by_path.items()]
+    routes: list[BaseRoute] = [
+        _route(path, by_method, services) for path, by_method in by_path.items()
+    ]
     routes += [
         _fixed("/schema", reference.render(document).encode(), "text/html", reference.HEADERS),
         _fixed("/schema/openapi.json", msgspec.json.encode(document), "application/json"),
+        *pages,
     ]
     handlers = {HTTPException: _http_error, Exception: _unexpected}
     app = Starlette(routes=routes, exception_handlers=handlers)

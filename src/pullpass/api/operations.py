@@ -31,7 +31,7 @@ async def metrics(call: Call) -> Response:
 
 
 async def home(call: Call) -> Response:
-    return RedirectResponse("/schema", 302)
+    return RedirectResponse("/ui/", 302)
 
 
 OPERATIONS = (

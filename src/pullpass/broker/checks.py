@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from pullpass.broker.clock import Clock
-from pullpass.broker.credentials import CredentialService, Held
+from pullpass.broker.credentials import CredentialService
 from pullpass.domain.access import Caller
+from pullpass.domain.credential import Credential
+from pullpass.domain.draft import Draft
 from pullpass.domain.errors import (
     ExchangeFailed,
     FieldProblem,
@@ -32,6 +35,18 @@ class Check:
 
     probe: Probe
     checked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where to ask for pull rights: a path within the registry, a whole image, or nowhere."""
+
+    repository: str | None
+    image: str | None
+
+
+# What to log in with at a host.
+_Credential = Callable[[str], Awaitable[Credential | None]]
 
 
 class CheckService:
@@ -64,10 +79,41 @@ class CheckService:
             StoreUnavailable: the result cannot be kept.
             Unavailable: too many checks are running (``too_many_checks``).
         """
-        now = self._clock()
         held = await self._credentials.hold(caller, record_id)
-        record = held.record
-        target = _target(record, repository, image)
+
+        async def credential(domain: str) -> Credential | None:
+            return await self._credentials.usable(held, domain)
+
+        check = await self._run(held.record, _Place(repository, image), credential)
+        await self.keep(caller, held.record, check)
+        return check
+
+    async def try_draft(self, draft: Draft, *, image: str | None) -> Check:
+        """How the registry of a record that is not stored takes the credential of its draft.
+
+        Nothing is kept. ``image`` and what is raised: as :meth:`check`.
+        """
+        record = draft.record(created_at=None, created_by=None)
+
+        async def credential(domain: str) -> Credential | None:
+            return await self._credentials.trial(record, draft.creds, domain)
+
+        return await self._run(record, _Place(None, image), credential)
+
+    async def keep(self, caller: Caller, record: Record, check: Check) -> None:
+        """Make ``check`` the last one of this version of ``record``.
+
+        Raises:
+            StoreUnavailable: the result cannot be kept.
+        """
+        if record.type is not RecordType.SECRET_REF:
+            probe, moment = check.probe, check.checked_at
+            status = Status(probe.code, probe.message, moment, since=moment)
+            await self._store.save(caller.organization, record.id, record.version, status)
+
+    async def _run(self, record: Record, place: _Place, credential: _Credential) -> Check:
+        now = self._clock()
+        target = _target(record, place.repository, place.image)
         if record.type is RecordType.SECRET_REF:
             return Check(_no_credential(record), now)
         if self._running >= _AT_ONCE:
@@ -78,19 +124,16 @@ class CheckService:
             )
         self._running += 1
         try:
-            probe = await self._probe(held, target, now)
+            return Check(await self._probe(target, credential, now), now)
         finally:
             self._running -= 1
-        status = Status(probe.code, probe.message, now, since=now)
-        await self._store.save(caller.organization, record.id, record.version, status)
-        return Check(probe, now)
 
-    async def _probe(self, held: Held, target: Target, now: datetime) -> Probe:
+    async def _probe(self, target: Target, credential: _Credential, now: datetime) -> Probe:
         try:
-            credential = await self._credentials.usable(held, target.domain)
+            usable = await credential(target.domain)
         except ExchangeFailed as error:
             return Probe(ProbeCode.EXCHANGE_FAILED, error.message)
-        return await self._prober.probe(target, credential, now)
+        return await self._prober.probe(target, usable, now)
 
 
 def _target(record: Record, repository: str | None, image: str | None) -> Target:

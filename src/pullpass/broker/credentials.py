@@ -208,6 +208,15 @@ class CredentialService:
         demand = Demand(held.organization, held.record, host, stored)
         return await self._issuer.credential(demand)
 
+    async def trial(self, record: Record, creds: Credential | None, host: str) -> Credential | None:
+        """What a record that is not stored would log in with at ``host``; nothing is kept.
+
+        Raises: as :meth:`usable`.
+        """
+        if not TYPE_RULES[record.type].exchanged:
+            return creds
+        return await self._issuer.trial(record, creds, host)
+
     async def _deliver(
         self, caller: Caller, held: Held, cluster: str | None, host: str
     ) -> Delivery:

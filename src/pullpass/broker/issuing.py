@@ -39,6 +39,8 @@ _LEASE = timedelta(seconds=30)
 _LONGEST_WAIT = timedelta(seconds=60)
 _ASK_AGAIN_SECONDS = 0.1
 _TICK_SECONDS = 1.0
+# How long what was issued for a trial may be used for it.
+_TRIAL_SECONDS = 60.0
 
 _log = structlog.get_logger("pullpass.issuing")
 
@@ -138,6 +140,18 @@ class Issuer:
                 self._observer.served(record.type)
                 return live.credential
         return await asyncio.shield(self._obtain(memory_key, demand))
+
+    async def trial(self, record: Record, creds: Credential | None, host: str) -> Credential:
+        """A credential that is not kept: to try what a record would give before it is stored.
+
+        Raises:
+            ExchangeFailed: the upstream gives none.
+        """
+        source = Source(record, creds, host)
+        issued = await self._ask(source, self._clock())
+        if issued.handle is not None:
+            self._in_background(self._revoke(source, (issued.handle,), _TRIAL_SECONDS))
+        return issued.credential
 
     async def run(self) -> None:
         """Renew what is in use ahead of its end, until cancelled."""
@@ -251,11 +265,7 @@ class Issuer:
         record, key = demand.record, attempt.key
         now = self._clock()
         try:
-            async with asyncio.timeout(_ATTEMPT.total_seconds()):
-                issued = await self._exchangers[record.type].exchange(attempt.source, now)
-        except TimeoutError:
-            slow = ExchangeUnavailable("The upstream took too long to answer.")
-            return await self._failed(memory_key, demand, attempt, slow)
+            issued = await self._ask(attempt.source, now)
         except ExchangeFailed as error:
             return await self._failed(memory_key, demand, attempt, error)
         except asyncio.CancelledError:
@@ -285,6 +295,13 @@ class Issuer:
         self._keep(memory_key, demand, issued.credential, stored)
         await self._retire(attempt)
         return issued.credential
+
+    async def _ask(self, source: Source, now: datetime) -> Issued:
+        try:
+            async with asyncio.timeout(_ATTEMPT.total_seconds()):
+                return await self._exchangers[source.record.type].exchange(source, now)
+        except TimeoutError:
+            raise ExchangeUnavailable("The upstream took too long to answer.") from None
 
     async def _retire(self, attempt: _Attempt) -> None:
         """Revoke the credential that was replaced, once those who just got it have used it."""

@@ -9,6 +9,7 @@ import structlog
 
 from pullpass.broker.clock import Clock
 from pullpass.domain.errors import StoreUnavailable
+from pullpass.store.browser_sessions import BrowserSessionStore
 from pullpass.store.changes import ChangeFeed
 from pullpass.store.identity import IdentityStore
 from pullpass.store.issued import IssuedStore
@@ -27,14 +28,20 @@ _log = structlog.get_logger("pullpass.maintenance")
 
 
 class Maintenance:
-    """Forgets old changes, long expired tokens, and what was issued and has ended. Every replica
-    may do it at any time.
+    """Forgets old changes, long expired tokens, ended sessions, and what was issued and has ended.
+    Every replica may do it at any time.
     """
 
     def __init__(
-        self, feed: ChangeFeed, identity: IdentityStore, issued: IssuedStore, clock: Clock
+        self,
+        feed: ChangeFeed,
+        identity: IdentityStore,
+        browser_sessions: BrowserSessionStore,
+        issued: IssuedStore,
+        clock: Clock,
     ) -> None:
         self._issued = issued
+        self._browser_sessions = browser_sessions
         self._feed = feed
         self._identity = identity
         self._clock = clock
@@ -46,12 +53,14 @@ class Maintenance:
         tokens = await self._identity.purge_expired_tokens(
             now - EXPIRED_TOKENS_KEPT, now - EXCHANGED_TOKENS_KEPT
         )
+        sessions = await self._browser_sessions.purge(now)
         issued = await self._issued.purge(now - ISSUED_KEPT)
-        if changes or tokens or issued:
+        if changes or tokens or sessions or issued:
             _log.info(
                 "maintenance",
                 changes_forgotten=changes,
                 tokens_deleted=tokens,
+                sessions_deleted=sessions,
                 issued_forgotten=issued,
             )
 

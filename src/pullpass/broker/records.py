@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pullpass.broker.builtins import refuse_change
 from pullpass.broker.clock import Clock
@@ -22,7 +24,7 @@ from pullpass.domain.errors import (
     NotFound,
     PreconditionFailed,
 )
-from pullpass.domain.record import Record
+from pullpass.domain.record import EVERY_RECORD, Health, Record, RecordFilter, health_of
 from pullpass.domain.record_types import TYPE_RULES
 from pullpass.sealing.keyring import SealBroken
 from pullpass.store.checks import CheckStore
@@ -30,6 +32,15 @@ from pullpass.store.records import RecordStore, StoredRecord
 
 _LIST_CHUNK = 1000
 _ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A valid change: what is stored, with its credential, and what would be."""
+
+    stored: StoredRecord
+    creds: Credential | None = field(repr=False)
+    draft: Draft
 
 
 class RecordService:
@@ -59,18 +70,30 @@ class RecordService:
             raise record_not_found(record_id)
         return (await self._with_status(caller, [record]))[0]
 
-    async def page(self, caller: Caller, *, after: str | None, limit: int) -> Sequence[Record]:
+    async def page(
+        self,
+        caller: Caller,
+        *,
+        after: str | None,
+        limit: int,
+        wanted: RecordFilter = EVERY_RECORD,
+    ) -> Sequence[Record]:
         """At most ``limit`` records with an id after ``after``, by id, each with its status."""
-        own = await self._records.page(caller.organization, after=after, limit=limit)
-        snapshot = await self._snapshots.get(caller.organization)
+        own = await self._records.page(caller.organization, after=after, limit=limit, wanted=wanted)
         own_ids = {record.id for record in own}
         builtins = [
             record
-            for record in snapshot.builtins.values()
+            for record in await self._builtins(caller, wanted)
             if record.id not in own_ids and (after is None or record.id > after)
         ]
         found = sorted(own + builtins, key=lambda record: record.id)[:limit]
         return await self._with_status(caller, found)
+
+    async def count(self, caller: Caller, wanted: RecordFilter) -> Mapping[Health, int]:
+        """How many records there are of each health."""
+        found = Counter(await self._records.count(caller.organization, wanted))
+        found.update(health_of(record) for record in await self._builtins(caller, wanted))
+        return found
 
     async def list(self, caller: Caller) -> AsyncIterator[Sequence[Record]]:
         """All records by id, in chunks, however many there are."""
@@ -86,14 +109,29 @@ class RecordService:
             InvalidFields: lists every invalid field.
             Conflict: the id, or the normalized prefix, is taken in this organization.
         """
-        draft = drafts.parse(fields)
-        await self._refuse_builtin_twin(caller, draft)
+        draft = await self.draft(caller, fields)
         now = self._clock()
         record = draft.record(created_at=now, created_by=caller.user_id)
         sealed = await self._vault.seal(caller.organization, draft.id, draft.creds)
         created = await self._records.create(caller.organization, record, sealed, now=now)
         await self._snapshots.refresh(caller.organization)
         return created
+
+    async def draft(self, caller: Caller, fields: Mapping[str, object]) -> Draft:
+        """What :meth:`create` would store; raises what can be known without storing it."""
+        draft = drafts.parse(fields)
+        await self._refuse_builtin_twin(caller, draft)
+        return draft
+
+    async def draft_patch(
+        self,
+        caller: Caller,
+        record_id: str,
+        fields: Mapping[str, object],
+        expected: frozenset[str] | None,
+    ) -> Draft:
+        """What :meth:`patch` would store; raises what can be known without storing it."""
+        return (await self._change(caller, record_id, fields, expected)).draft
 
     async def patch(
         self,
@@ -113,22 +151,15 @@ class RecordService:
             PreconditionFailed: the record has another version than expected.
         """
         for _ in range(_ATTEMPTS):
-            stored = await self._records.get(caller.organization, record_id)
-            if stored is None:
-                raise await self._refusal(caller, record_id)
-            _require_version(stored.record, expected)
-            creds = await self._vault.open(caller.organization, record_id, stored.sealed)
-            draft = drafts.patch(stored.record, creds, fields)
-            if "creds" not in fields and creds is not None:
-                _require_same_place(caller, stored.record, draft)
-            await self._refuse_builtin_twin(caller, draft)
+            change = await self._change(caller, record_id, fields, expected)
+            stored, draft = change.stored, change.draft
             sealed = stored.sealed
             if "creds" in fields:
                 sealed = await self._vault.seal(caller.organization, record_id, draft.creds)
             changed = draft.record(
                 created_at=stored.record.created_at, created_by=stored.record.created_by
             )
-            ending = await self._ending(caller.organization, stored.record, creds)
+            ending = await self._ending(caller.organization, stored.record, change.creds)
             replaced = await self._records.replace(
                 caller.organization,
                 changed,
@@ -171,6 +202,24 @@ class RecordService:
                 self._issuer.end(ending)
                 return
 
+    async def _change(
+        self,
+        caller: Caller,
+        record_id: str,
+        fields: Mapping[str, object],
+        expected: frozenset[str] | None,
+    ) -> _Change:
+        stored = await self._records.get(caller.organization, record_id)
+        if stored is None:
+            raise await self._refusal(caller, record_id)
+        _require_version(stored.record, expected)
+        creds = await self._vault.open(caller.organization, record_id, stored.sealed)
+        draft = drafts.patch(stored.record, creds, fields)
+        if "creds" not in fields and creds is not None:
+            _require_same_place(caller, stored.record, draft)
+        await self._refuse_builtin_twin(caller, draft)
+        return _Change(stored, creds, draft)
+
     async def _creds_if_they_open(self, caller: Caller, stored: StoredRecord) -> Credential | None:
         try:
             return await self._vault.open(caller.organization, stored.record.id, stored.sealed)
@@ -191,6 +240,11 @@ class RecordService:
             dataclasses.replace(record, status=statuses.get((record.id, record.version)))
             for record in records
         ]
+
+    async def _builtins(self, caller: Caller, wanted: RecordFilter) -> Sequence[Record]:
+        snapshot = await self._snapshots.get(caller.organization)
+        found = await self._with_status(caller, list(snapshot.builtins.values()))
+        return [record for record in found if wanted.takes(record)]
 
     async def _builtin(self, caller: Caller, record_id: str) -> Record | None:
         snapshot = await self._snapshots.get(caller.organization)

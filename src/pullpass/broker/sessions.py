@@ -47,8 +47,16 @@ class Sessions:
                 "The token is malformed: it may have been cut off or mistyped.",
                 code="malformed_token",
             )
+        return await self.authenticate_digest(tokens.digest(token))
+
+    async def authenticate_digest(self, digest: str) -> Principal:
+        """The caller of the token with that digest.
+
+        Raises:
+            Unauthenticated: unknown, revoked or expired.
+            StoreUnavailable: as :meth:`authenticate`.
+        """
         await self._follower.ensure_fresh()
-        digest = tokens.digest(token)
         found = self._known.get(digest) or await self._look_up(digest)
         if found is None:
             raise Unauthenticated("The token is unknown or was revoked.", code="invalid_token")

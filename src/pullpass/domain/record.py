@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from pullpass.domain.prefix import RegistryPrefix
 from pullpass.domain.probe import Status
@@ -63,6 +64,38 @@ class Record:
             if self.secrets and key in self.secrets:
                 return {key: self.secrets[key]}
         return {}
+
+
+class Health(StrEnum):
+    """What the last check says of a record."""
+
+    WORKING = "working"
+    FAILING = "failing"
+    UNCHECKED = "unchecked"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFilter:
+    """Which records are asked for: those with ``text`` in their id, registry or type, whatever
+    its case (of A to Z), and with that health.
+    """
+
+    text: str = ""
+    health: Health | None = None
+
+    def takes(self, record: Record) -> bool:
+        text = self.text.lower()
+        found = any(text in part.lower() for part in (record.id, record.registry, record.type))
+        return found and self.health in (None, health_of(record))
+
+
+EVERY_RECORD = RecordFilter()
+
+
+def health_of(record: Record) -> Health:
+    if record.status is None:
+        return Health.UNCHECKED
+    return Health.WORKING if record.status.ok else Health.FAILING
 
 
 def is_id(text: str) -> bool:

@@ -12,7 +12,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pullpass.api.app import create_app
 from pullpass.api.call import Services
+from pullpass.api.errors import status_of
 from pullpass.api.metrics import Metrics
+from pullpass.broker.browser_sessions import BrowserSessions
 from pullpass.broker.builtins import BuiltinRecords
 from pullpass.broker.checks import CheckService
 from pullpass.broker.clock import utc_now
@@ -22,6 +24,8 @@ from pullpass.broker.follower import Follower
 from pullpass.broker.health import Health
 from pullpass.broker.identity import IdentityService
 from pullpass.broker.issuing import Issuer
+from pullpass.broker.lifetimes import Lifetimes
+from pullpass.broker.live import LiveRevisions
 from pullpass.broker.maintenance import Maintenance
 from pullpass.broker.records import RecordService
 from pullpass.broker.schedule import Schedule
@@ -37,6 +41,7 @@ from pullpass.exchange.probe import Prober
 from pullpass.sealing.keyring import Keyring
 from pullpass.server.settings import Settings, load_builtins
 from pullpass.server.startup import prepare
+from pullpass.store.browser_sessions import BrowserSessionStore
 from pullpass.store.changes import ChangeFeed
 from pullpass.store.checks import CheckStore
 from pullpass.store.identity import IdentityStore
@@ -44,6 +49,8 @@ from pullpass.store.issued import IssuedStore
 from pullpass.store.keys import KeyStore
 from pullpass.store.records import RecordStore
 from pullpass.store.trust import TrustStore
+from pullpass.web.app import create_pages
+from pullpass.web.visit import WebServices
 
 _log = structlog.get_logger("pullpass.server")
 
@@ -99,10 +106,23 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
             health=Health(database, follower),
             metrics=metrics,
         )
-        maintenance = Maintenance(feed, identity_store, issued_store, utc_now)
+        browser_session_store = BrowserSessionStore(database)
+        pages = WebServices(
+            records=services.records,
+            credentials=credentials,
+            checks=services.checks,
+            lifetimes=Lifetimes(record_store, builtins, issued_store, vault),
+            identity=services.identity,
+            browser_sessions=BrowserSessions(browser_session_store, sessions, utc_now),
+            live=LiveRevisions(feed, follower, snapshots),
+            clock=utc_now,
+        )
+        maintenance = Maintenance(
+            feed, identity_store, browser_session_store, issued_store, utc_now
+        )
         for work in (follower.run(), issuer.run(), maintenance.run()):
             stack.push_async_callback(_stop, asyncio.create_task(work))
-        yield create_app(services)
+        yield create_app(services, create_pages(pages, status_of))
 
 
 class Application:

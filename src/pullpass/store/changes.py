@@ -30,6 +30,11 @@ def organization_feed(organization: str) -> str:
     return f"org:{organization}"
 
 
+def check_feed(organization: str) -> str:
+    """The feed of what checks of an organization's records have come to."""
+    return f"checks:{organization}"
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What happened at one revision: ``kind`` says what ``subject`` is the id of."""

@@ -8,8 +8,11 @@ from sqlalchemy import and_, case, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pullpass.domain.probe import ProbeCode, Status
+from pullpass.store.changes import announce, check_feed
 from pullpass.store.engine import Database, in_chunks, insert
 from pullpass.store.schema import checks
+
+CHANGE_KIND = "check"
 
 
 class CheckStore:
@@ -31,6 +34,8 @@ class CheckStore:
             "checked_at": status.checked_at,
         }
         async with self._database.write() as connection:
+            feed = check_feed(organization)
+            await announce(connection, feed, CHANGE_KIND, record_id, status.checked_at)
             put = insert(connection, checks).values(
                 organization_id=organization, record_id=record_id, since=status.since, **row
             )

@@ -7,13 +7,14 @@ itself, so that a process that dies holds nobody up for long.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pullpass.store.engine import Database, insert
+from pullpass.store.engine import Database, in_chunks, insert
 from pullpass.store.schema import issued
 
 
@@ -75,6 +76,20 @@ class IssuedStore:
         )
         async with self._database.read() as connection:
             return list((await connection.execute(query)).scalars())
+
+    async def states(
+        self, organization: str, identities: Collection[str]
+    ) -> dict[str, list[IssuedState]]:
+        """What is known for each of the identities that anything is known for."""
+        found: dict[str, list[IssuedState]] = {}
+        async with self._database.read() as connection:
+            for chunk in in_chunks(identities):
+                query = select(issued).where(
+                    issued.c.organization_id == organization, issued.c.identity.in_(chunk)
+                )
+                for row in await connection.execute(query):
+                    found.setdefault(row.identity, []).append(_state(row))
+        return found
 
     async def claim(
         self, key: IssuedKey, lease: str, generation: int, *, now: datetime, lasting: timedelta

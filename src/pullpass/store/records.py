@@ -16,12 +16,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pullpass.domain import timestamp
 from pullpass.domain.errors import Conflict
 from pullpass.domain.prefix import RegistryPrefix
-from pullpass.domain.record import Record, SecretReference, Secrets
+from pullpass.domain.record import (
+    EVERY_RECORD,
+    Health,
+    Record,
+    RecordFilter,
+    SecretReference,
+    Secrets,
+)
 from pullpass.domain.record_types import RecordType
 from pullpass.store.changes import announce, head_of, organization_feed
 from pullpass.store.checks import drop_check
 from pullpass.store.engine import Database, in_chunks
 from pullpass.store.issued import drop_issued
+from pullpass.store.record_filter import conditions, counts
 from pullpass.store.schema import records
 from pullpass.store.users import require_organization
 
@@ -70,16 +78,30 @@ class RecordStore:
                     found[row.id] = StoredRecord(_record(row), row.sealed_creds)
         return found
 
-    async def page(self, organization: str, *, after: str | None, limit: int) -> list[Record]:
+    async def page(
+        self,
+        organization: str,
+        *,
+        after: str | None,
+        limit: int,
+        wanted: RecordFilter = EVERY_RECORD,
+    ) -> list[Record]:
         """Up to ``limit`` records in the order of their ids, from the one behind ``after`` on."""
         query = (
             select(*_COLUMNS)
-            .where(records.c.organization_id == organization, *_behind(after))
+            .where(*conditions(organization, wanted), *_behind(after))
             .order_by(records.c.id)
             .limit(limit)
         )
         async with self._database.read() as connection:
             return [_record(row) for row in await connection.execute(query)]
+
+    async def count(self, organization: str, wanted: RecordFilter) -> dict[Health, int]:
+        """How many records there are of each health."""
+        query = counts(organization, wanted)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return {Health(row.health): row.number for row in rows}
 
     async def stream(self, organization: str) -> AsyncIterator[list[StoredRecord]]:
         """All records, in chunks, in the order of their ids: one state of the database.

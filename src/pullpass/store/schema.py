@@ -121,6 +121,21 @@ trust_rules = Table(
     Column("version", BigInteger, nullable=False),
 )
 
+browser_sessions = Table(
+    "browser_sessions",
+    metadata,
+    Column("digest", SortedText, primary_key=True),
+    Column(
+        "token_digest",
+        SortedText,
+        ForeignKey("tokens.digest", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("expires_at", Milliseconds, nullable=False),
+)
+Index("browser_sessions_token_digest", browser_sessions.c.token_digest)
+Index("browser_sessions_expires_at", browser_sessions.c.expires_at)
+
 records = Table(
     "records",
     metadata,

@@ -1,0 +1,157 @@
+"""The pages as an ASGI application: routes from the table, sessions, permissions, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from urllib.parse import quote
+
+import structlog
+from starlette.applications import Starlette
+from starlette.datastructures import URL
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
+
+from pullpass.domain import access
+from pullpass.domain.errors import NotFound, PullpassError, Unauthenticated
+from pullpass.web import cookie
+from pullpass.web.assets import Assets
+from pullpass.web.page import Entry, Page
+from pullpass.web.rendering import Renderer
+from pullpass.web.routes import PAGES
+from pullpass.web.visit import Visit, WebServices, read_form
+
+# Nothing but what the server itself sends, and nothing inline.
+_HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Frame-Options": "DENY",
+    # No narrower one: without a referrer, browsers send forms with the Origin "null".
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+_log = structlog.get_logger("pullpass.web")
+
+
+def create_pages(
+    services: WebServices, status_of: Callable[[PullpassError], int]
+) -> list[BaseRoute]:
+    """Everything under `/ui`, over ``services``. ``status_of`` is the API's table from errors to
+    HTTP.
+    """
+
+    async def with_slash(_: Request) -> Response:
+        return RedirectResponse("/ui/", 308)
+
+    pages = Mount("/ui", _Pages(services, status_of).app())
+    return [Route("/ui", with_slash), pages]
+
+
+class _Pages:
+    def __init__(self, services: WebServices, status_of: Callable[[PullpassError], int]) -> None:
+        self._services = services
+        self._status_of = status_of
+        self._assets = Assets()
+        self._renderer = Renderer(self._assets)
+
+    def app(self) -> ASGIApp:
+        by_path: dict[str, dict[str, Page]] = {}
+        for page in PAGES:
+            by_path.setdefault(page.path, {})[page.method] = page
+        routes = [self._route(path, by_method) for path, by_method in by_path.items()]
+        routes.append(Route("/static/{name}", self._assets.serve))
+        handlers = {HTTPException: self._http_error, Exception: self._unexpected}
+        app = Starlette(routes=routes, exception_handlers=handlers)
+        app.router.redirect_slashes = False
+        return app
+
+    def _route(self, path: str, by_method: Mapping[str, Page]) -> Route:
+        async def endpoint(request: Request) -> Response:
+            page = by_method["GET" if request.method == "HEAD" else request.method]
+            request.state.operation = page.name
+            visit = Visit(request, self._services, self._renderer, None, None)
+            try:
+                visit = await self._admit(page, request)
+                response = await page.handler(visit)
+            except Unauthenticated as error:
+                response = _to_sign_in(request, error)
+            except PullpassError as error:
+                response = self._refusal(visit, error)
+            return _guarded(response)
+
+        return Route(path, endpoint, methods=list(by_method))
+
+    async def _admit(self, page: Page, request: Request) -> Visit:
+        form = {}
+        if page.method == "POST":
+            cookie.require_own_origin(request)
+            form = await read_form(request)
+        session = caller = None
+        if page.access is not Entry.PUBLIC:
+            session = await self._services.browser_sessions.resume(cookie.session_id(request) or "")
+            request.state.user = session.principal.user.id
+            if page.method == "POST":
+                cookie.require_form_key(session, form.get(cookie.KEY_FIELD, ""))
+        # No id holds anything else, and PostgreSQL would not even take a NUL.
+        if not all(part.isascii() and part.isprintable() for part in request.path_params.values()):
+            raise NotFound("There is no such page.", code="path_not_found")
+        if session is not None and not isinstance(page.access, Entry):
+            organization = str(request.path_params["org"])
+            actions = page.access if isinstance(page.access, tuple) else (page.access,)
+            for action in actions:
+                caller = access.require(session.principal, organization, action)
+        visit = Visit(request, self._services, self._renderer, session, caller)
+        visit.form = form
+        return visit
+
+    def _refusal(self, visit: Visit, error: PullpassError) -> Response:
+        status = self._status_of(error)
+        visit.request.state.code = error.code
+        if status >= 500:
+            _log.error("failed", code=error.code, error=error.message)
+        message = error.message if status < 500 or status in (502, 503) else _INTERNAL
+        return visit.page("error.html", status, message=message, status=status)
+
+    async def _http_error(self, request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        visit = Visit(request, self._services, self._renderer, None, None)
+        message = "There is no such page." if status == 404 else "This page takes no such request."
+        return _guarded(visit.page("error.html", status, message=message, status=status))
+
+    async def _unexpected(self, request: Request, error: Exception) -> Response:
+        """The answer to what was not foreseen; the edge logs it."""
+        visit = Visit(request, self._services, self._renderer, None, None)
+        return _guarded(visit.page("error.html", 500, message=_INTERNAL, status=500))
+
+
+_INTERNAL = (
+    "Something went wrong on the server. It was logged with the X-Request-Id of this answer."
+)
+
+
+def _to_sign_in(request: Request, error: Unauthenticated) -> Response:
+    """To the sign-in page, which comes back here. A form that was sent is not sent again."""
+    seen = request.url
+    if request.method == "POST":
+        seen = URL(request.headers.get("referer", "/ui/"))
+    here = f"{seen.path}?{seen.query}" if seen.query else seen.path
+    query = f"next={quote(here, safe='/')}"
+    if cookie.session_id(request) is not None:
+        query += f"&ended={error.code}"
+    response = RedirectResponse(f"/ui/sign-in?{query}", 303)
+    cookie.drop(response)
+    return response
+
+
+def _guarded(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers[name] = value
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response

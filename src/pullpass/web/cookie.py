@@ -1,0 +1,81 @@
+"""The cookie that holds a browser's session, and where a form may come from."""
+
+from __future__ import annotations
+
+import hmac
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pullpass.broker.browser_sessions import BrowserSession
+from pullpass.domain.errors import Forbidden
+
+NAME = "pullpass_session"
+KEY_FIELD = "form_key"
+_PATH = "/ui"
+
+
+def session_id(request: Request) -> str | None:
+    return request.cookies.get(NAME)
+
+
+def put(response: Response, request: Request, session: BrowserSession) -> None:
+    """Lax, so that a link from a chat into a page works; every form has a key of its own."""
+    response.set_cookie(
+        NAME,
+        session.id.reveal(),
+        expires=session.expires_at,
+        path=_PATH,
+        secure=_is_secure(request),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def drop(response: Response) -> None:
+    response.delete_cookie(NAME, path=_PATH, httponly=True, samesite="lax")
+
+
+def require_own_origin(request: Request) -> None:
+    """Refuse a form that another site's page sent.
+
+    Sec-Fetch-Site (https://www.w3.org/TR/fetch-metadata/) is the browser's own word, whatever
+    proxies do to the host's name; a browser that does not send it (one without TLS, mostly) sends
+    Origin (https://fetch.spec.whatwg.org/#origin-header).
+
+    Raises:
+        Forbidden: `foreign_form`.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        if site in ("same-origin", "none"):
+            return
+        raise _foreign()
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise _foreign()
+
+
+def require_form_key(session: BrowserSession, given: str) -> None:
+    """Refuse a form that no page of this session has made.
+
+    Raises:
+        Forbidden: `foreign_form`.
+    """
+    if not hmac.compare_digest(session.form_key.encode(), given.encode()):
+        raise _foreign()
+
+
+def _is_secure(request: Request) -> bool:
+    """A proxy's word is enough here: who lies about it only loses the cookie."""
+    forwarded = request.headers.get("x-forwarded-proto", "")
+    return request.url.scheme == "https" or forwarded.split(",")[0].strip() == "https"
+
+
+def _foreign() -> Forbidden:
+    return Forbidden(
+        "The form did not come from this page, or the page is older than your session. "
+        "Open the page anew and send the form again.",
+        code="foreign_form",
+    )

@@ -1,0 +1,19 @@
+"""What is said on the page after a form was taken: fixed texts, named in its address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+NOTICES: Mapping[str, str] = {
+    "created": "The record was created.",
+    "created-works": "The record was created, and its credential works.",
+    "saved": "The changes were saved.",
+    "saved-works": "The changes were saved, and the credential works.",
+    "deleted": "The record and its credential were deleted.",
+    "imported": "The records were imported.",
+    "user-created": "The user was added. Make a token for it next.",
+    "user-changed": "The role was changed. It holds for the tokens there are.",
+    "user-removed": "The user was removed, and its tokens stopped working.",
+    "token-revoked": "The token was revoked. It stops working within a second.",
+    "signed-out": "You are signed out.",
+}

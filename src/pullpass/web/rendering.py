@@ -1,0 +1,78 @@
+"""Templates to HTML. Everything that they show is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from pullpass import __version__
+from pullpass.domain import timestamp
+from pullpass.domain.access import Action
+from pullpass.domain.record import health_of
+from pullpass.web.assets import Assets
+from pullpass.web.kinds import kind_of
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_UNITS = (
+    (timedelta(days=365), "year"),
+    (timedelta(days=30), "month"),
+    (timedelta(days=1), "day"),
+    (timedelta(hours=1), "hour"),
+    (timedelta(minutes=1), "minute"),
+)
+
+
+class Renderer:
+    def __init__(self, assets: Assets) -> None:
+        self._environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_TEMPLATES),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals.update(
+            asset=assets.url,
+            version=__version__,
+            Action=Action,
+            kind_of=kind_of,
+            health_of=health_of,
+        )
+        self._environment.filters.update(moment=moment, ago=relative)
+
+    def render(self, template: str, **values: object) -> str:
+        return self._environment.get_template(template).render(values)
+
+
+def moment(at: datetime) -> Markup:
+    """A time as an element that the page's script turns into the viewer's zone."""
+    wire, shown = timestamp.render(at), f"{at:%Y-%m-%d %H:%M} UTC"
+    return Markup('<time datetime="{0}" title="{0}" data-show="exact">{1}</time>').format(
+        wire, shown
+    )
+
+
+def relative(at: datetime, now: datetime) -> Markup:
+    """A time by its distance from ``now``, like "3 hours ago", the exact one on hover."""
+    return Markup('<time datetime="{0}" title="{0}" data-show="relative">{1}</time>').format(
+        timestamp.render(at), distance(at - now)
+    )
+
+
+def distance(difference: timedelta) -> str:
+    """How far a time is away, in the largest unit of which there is at least one."""
+    length = abs(difference)
+    for unit, name in _UNITS:
+        if length >= unit:
+            count = length // unit
+            text = f"{count} {name}" + ("s" if count > 1 else "")
+            return f"{text} ago" if difference < timedelta() else f"in {text}"
+    return "just now" if difference < timedelta() else "in a moment"
+
+
+def options_of(values: Mapping[str, str] | None) -> Mapping[str, str]:
+    return values or {}

@@ -1,0 +1,15 @@
+"""The one table of pages: the router and the tests of who may see what read it."""
+
+from __future__ import annotations
+
+from pullpass.web import editing, images, live, registries, sign_in, users
+from pullpass.web.page import Page
+
+PAGES: tuple[Page, ...] = (
+    *sign_in.PAGES,
+    *editing.PAGES,
+    *registries.PAGES,
+    *images.PAGES,
+    *users.PAGES,
+    *live.PAGES,
+)

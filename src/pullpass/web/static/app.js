@@ -1,0 +1,136 @@
+// What the pages do beyond plain HTML. Without it everything works; nothing is live.
+
+const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
+const EXACT = { dateStyle: "medium", timeStyle: "short" };
+const FULL = { dateStyle: "full", timeStyle: "long" };
+
+function showTimes(root) {
+  for (const element of root.querySelectorAll("time[data-show]")) {
+    const moment = new Date(element.dateTime);
+    element.title = moment.toLocaleString(undefined, FULL);
+    if (element.dataset.show === "exact") {
+      element.textContent = moment.toLocaleString(undefined, EXACT);
+      continue;
+    }
+    const seconds = (moment - Date.now()) / 1000;
+    const [unit, length] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
+    element.textContent = Math.abs(seconds) < 10 ? (seconds < 0 ? "just now" : "in a moment")
+      : RELATIVE.format(Math.trunc(seconds / length), unit);
+  }
+}
+
+function enliven(root) {
+  showTimes(root);
+  for (const button of root.querySelectorAll("button[data-copy]")) button.hidden = false;
+}
+
+async function fetchPage(url, options) {
+  const answer = await fetch(url, { credentials: "same-origin", ...options });
+  return [answer, new DOMParser().parseFromString(await answer.text(), "text/html")];
+}
+
+// Takes the parts with these ids from a fresh page, where they differ and nobody is in them.
+function replaceParts(page, selector) {
+  for (const part of document.querySelectorAll(selector)) {
+    const fresh = page.getElementById(part.id);
+    if (fresh === null || part.contains(document.activeElement)) continue;
+    if (fresh.outerHTML === part.dataset.served) continue;
+    const served = fresh.outerHTML;
+    enliven(fresh);
+    fresh.dataset.served = served;
+    part.replaceWith(fresh);
+  }
+}
+
+// The list follows what is typed; the address too, so that it can be shared and gone back to.
+function followFilter(form) {
+  const input = form.querySelector("input[type=search]");
+  let timer, latest = 0;
+  const update = async () => {
+    const url = new URL(form.action);
+    for (const [name, value] of new FormData(form)) if (value) url.searchParams.set(name, value);
+    const turn = ++latest;
+    const [answer, page] = await fetchPage(url);
+    if (turn !== latest) return;
+    if (answer.redirected || !answer.ok || !page.getElementById("results")) return location.assign(url);
+    history.replaceState(null, "", url);
+    replaceParts(page, "#results");
+  };
+  input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(update, 150); });
+}
+
+// Sends a form without leaving the page, so that a secret that was typed is there to be mended.
+async function sendForm(form, submitter) {
+  const body = new URLSearchParams(new FormData(form, submitter));
+  submitter?.setAttribute("aria-busy", "true");
+  let answer, page;
+  try {
+    [answer, page] = await fetchPage(form.getAttribute("action") ?? location.href, { method: "POST", body });
+  } catch {
+    return form.submit();
+  }
+  if (answer.redirected) return location.assign(answer.url);
+  const secrets = [...form.querySelectorAll("[data-secret]")].map((field) => [field.id, field.value]);
+  const main = page.querySelector("main");
+  enliven(main);
+  document.querySelector("main").replaceWith(main);
+  document.title = page.title;
+  for (const [id, value] of secrets) {
+    const field = document.getElementById(id);
+    if (field) field.value = value;
+  }
+  for (const hint of main.querySelectorAll("[data-typed-again]")) hint.remove();
+  const result = main.querySelector("#problems, #check-result, #found");
+  (result ?? main).scrollIntoView({ block: "nearest" });
+  (main.querySelector("#problems, #check-result") ?? main).focus();
+}
+
+async function copy(button) {
+  const source = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(source);
+    button.textContent = "Selected: press Ctrl-C";
+  }
+}
+
+// Only a page that is looked at holds a connection.
+function followChanges(url) {
+  let source, known = "";
+  const refresh = async () => {
+    if (!document.querySelector("[data-live]")) return;
+    const [answer, page] = await fetchPage(location.href);
+    if (answer.redirected) return location.assign(answer.url);
+    if (answer.ok) replaceParts(page, "[data-live]");
+  };
+  const open = () => {
+    source = new EventSource(known ? `${url}?since=${encodeURIComponent(known)}` : url);
+    const note = (event) => { known = event.data; };
+    source.addEventListener("begin", note);
+    source.addEventListener("changed", (event) => { note(event); refresh(); });
+  };
+  document.addEventListener("visibilitychange", () => {
+    source?.close();
+    source = undefined;
+    if (!document.hidden) open();
+  });
+  open();
+}
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("form[data-enhance]")) return;
+  event.preventDefault();
+  if (!event.target.querySelector("[aria-busy]")) sendForm(event.target, event.submitter);
+});
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-copy]");
+  if (button) copy(button);
+});
+
+for (const form of document.querySelectorAll("form[data-filter]")) followFilter(form);
+if (document.body.dataset.events && document.querySelector("[data-live]")) followChanges(document.body.dataset.events);
+enliven(document);
+setInterval(() => showTimes(document), 30000);
