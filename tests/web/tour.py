@@ -97,7 +97,7 @@ def _images(person: Person) -> None:
         "Images",
         "spec:\n  containers:\n"
         f"    - image: {office}/team/app:1\n"
-        "    - image: ghcr.io/acme/shop@sha256:12\n"
+        f"    - image: ghcr.io/acme/shop@sha256:{'0' * 64}\n"
         "    - image: quay.io/nobody/tool\n"
         "    - image: ghcr.io/acme/UPPER\n",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, Exists, Select, and_, case, func, or_, select
 
 from pullpass.domain.record import Health, RecordFilter
 from pullpass.store.schema import checks, records
@@ -24,11 +24,16 @@ def conditions(organization: str, wanted: RecordFilter) -> list[ColumnElement[bo
         columns = (records.c.id, func.lower(records.c.registry), records.c.type)
         found.append(or_(*(column.contains(text, autoescape=True) for column in columns)))
     if wanted.health is Health.UNCHECKED:
-        found.append(~exists().where(_LAST_CHECK))
+        found.append(~_checked())
     elif wanted.health is not None:
         works = checks.c.ok.is_(wanted.health is Health.WORKING)
-        found.append(exists().where(_LAST_CHECK, works))
+        found.append(_checked(works))
     return found
+
+
+def _checked(*also: ColumnElement[bool]) -> Exists:
+    # Correlated with the records alone: counting has the checks in its own FROM too.
+    return select(checks.c.ok).where(_LAST_CHECK, *also).correlate(records).exists()
 
 
 def counts(organization: str, wanted: RecordFilter) -> Select[*tuple[Any, ...]]:

@@ -70,7 +70,10 @@ def typed(form: Mapping[str, str], error: PullpassError) -> RecordForm:
 
 def shown(problem: FieldProblem) -> str:
     """A problem as it is said beside its field."""
-    return f"This {problem.problem}. Expected: {problem.expected}."
+    said = problem.problem
+    # Some begin with the value: "'a b' has a space".
+    sentence = said if said.startswith(("'", '"')) else f"This {said}"
+    return f"{sentence}. Expected: {problem.expected}."
 
 
 def read(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -42,7 +41,7 @@ class Renderer:
             kind_of=kind_of,
             health_of=health_of,
         )
-        self._environment.filters.update(moment=moment, ago=relative)
+        self._environment.filters.update(moment=moment, ago=relative, duration=duration)
 
     def render(self, template: str, **values: object) -> str:
         return self._environment.get_template(template).render(values)
@@ -50,29 +49,32 @@ class Renderer:
 
 def moment(at: datetime) -> Markup:
     """A time as an element that the page's script turns into the viewer's zone."""
-    wire, shown = timestamp.render(at), f"{at:%Y-%m-%d %H:%M} UTC"
-    return Markup('<time datetime="{0}" title="{0}" data-show="exact">{1}</time>').format(
-        wire, shown
-    )
+    return _element(at, "exact", f"{at:%Y-%m-%d %H:%M} UTC")
 
 
 def relative(at: datetime, now: datetime) -> Markup:
     """A time by its distance from ``now``, like "3 hours ago", the exact one on hover."""
-    return Markup('<time datetime="{0}" title="{0}" data-show="relative">{1}</time>').format(
-        timestamp.render(at), distance(at - now)
+    length = _length(at - now)
+    if at <= now:
+        return _element(at, "relative", f"{length} ago" if length else "just now")
+    return _element(at, "relative", f"in {length}" if length else "in a moment")
+
+
+def duration(since: datetime, now: datetime) -> Markup:
+    """How long something has been so at ``now``, like "3 hours"; the beginning on hover."""
+    return _element(since, "duration", _length(now - since) or "a moment")
+
+
+def _element(at: datetime, show: str, text: str) -> Markup:
+    return Markup('<time datetime="{0}" title="{0}" data-show="{1}">{2}</time>').format(
+        timestamp.render(at), show, text
     )
 
 
-def distance(difference: timedelta) -> str:
-    """How far a time is away, in the largest unit of which there is at least one."""
-    length = abs(difference)
+def _length(difference: timedelta) -> str:
+    """A distance in the largest unit of which there is at least one; empty below a minute."""
     for unit, name in _UNITS:
-        if length >= unit:
-            count = length // unit
-            text = f"{count} {name}" + ("s" if count > 1 else "")
-            return f"{text} ago" if difference < timedelta() else f"in {text}"
-    return "just now" if difference < timedelta() else "in a moment"
-
-
-def options_of(values: Mapping[str, str] | None) -> Mapping[str, str]:
-    return values or {}
+        if abs(difference) >= unit:
+            count = abs(difference) // unit
+            return f"{count} {name}" + ("s" if count > 1 else "")
+    return ""

@@ -15,8 +15,13 @@ function showTimes(root) {
     }
     const seconds = (moment - Date.now()) / 1000;
     const [unit, length] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
-    element.textContent = Math.abs(seconds) < 10 ? (seconds < 0 ? "just now" : "in a moment")
-      : RELATIVE.format(Math.trunc(seconds / length), unit);
+    const count = Math.trunc(Math.abs(seconds) / length);
+    if (element.dataset.show === "duration") {
+      element.textContent = `${count} ${unit}${count === 1 ? "" : "s"}`;
+    } else {
+      element.textContent = Math.abs(seconds) < 10 ? (seconds < 0 ? "just now" : "in a moment")
+        : RELATIVE.format(Math.sign(seconds) * count, unit);
+    }
   }
 }
 
