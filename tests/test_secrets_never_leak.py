@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -64,6 +65,7 @@ def test_no_secret_comes_out_where_none_is_asked_for(
 ) -> None:
     asked_for = use_the_command_line(server)
     use_the_api(server)
+    sessions = use_the_web_page(server)
 
     for secret in (STORED, ROTATED, BUILTIN):
         assert any(secret in text for text in asked_for), "a read that was asked for has it"
@@ -73,7 +75,7 @@ def test_no_secret_comes_out_where_none_is_asked_for(
             assert_absent(task.read_bytes(), f"process arguments {task}")
         except OSError:
             continue
-    tokens = (*ALL, server.admin_token)
+    tokens = (*ALL, server.admin_token, *sessions)
     for path in sorted((tmp_path / "data").iterdir()):
         assert_absent(path.read_bytes(), path.name, tokens)
     server.stop()
@@ -183,6 +185,36 @@ def use_the_api(server: PullpassServer) -> None:
         answer = httpx.get(f"{base}/registries", headers={"Authorization": header})
         assert answer.status_code == 401
         assert_absent(answer.text, "the answer to a wrong token")
+
+
+def use_the_web_page(server: PullpassServer) -> list[str]:
+    """Secrets in forms that are refused, and a session; returns the values of its cookies."""
+    home, cookies = "/ui/orgs/acme", []
+    form = {"id": "?", "registry": "new.io", "creds.username": "bot", "creds.password": REFUSED}
+    headers = {"Origin": server.url}
+    with httpx.Client(base_url=server.url, headers=headers, follow_redirects=False) as http:
+        for token in (REFUSED, f"ppt_{REFUSED}"):
+            answer = http.post("/ui/sign-in", data={"token": token})
+            assert answer.status_code == 401
+            assert_absent(answer.text, "the sign-in page")
+        for _ in range(2):
+            http.post("/ui/sign-in", data={"token": server.admin_token})
+            cookies.append(http.cookies["pullpass_session"])
+        page = http.get(f"{home}/new-registry/other").text
+        found = re.search(r'name="form_key" value="(\w+)"', page)
+        assert found is not None
+        key = {"form_key": found[1]}
+        for path in ("new-registry/other", "new-registry/ecr", "registries/ghcr/edit"):
+            answer = http.post(f"{home}/{path}", data={**form, **key})
+            assert answer.status_code in (400, 412), answer.text
+            assert_absent(answer.text, f"the page {path}", (*ALL, server.admin_token))
+        answer = http.post(f"{home}/registries/ghcr/edit", data=form)
+        assert answer.status_code == 403
+        assert_absent(answer.text, "the refusal of a form without its key")
+        for path in ("registries", "registries/ghcr", "registries/ghcr/edit", "users", "account"):
+            assert_absent(http.get(f"{home}/{path}").text, path, (*ALL, server.admin_token))
+        assert http.post("/ui/sign-out", data=key).status_code == 303
+    return cookies
 
 
 def test_an_unforeseen_error_shows_nothing(tmp_path: Path) -> None:
