@@ -310,6 +310,49 @@ async def test_what_is_wrong_stands_at_its_field(admin: Visitor) -> None:
     assert 'id="id-problem"' in answer.text
 
 
+async def test_a_trust_rule_is_added_changed_and_deleted(admin: Visitor) -> None:
+    rule = {
+        "id": "shop-ci",
+        "issuer": "https://token.actions.githubusercontent.com",
+        "claims": "repository = acme/shop\nref = refs/heads/main\nref = refs/tags/**",
+        "role": "ci",
+        "registries": "ghcr, quay-*",
+        "minutes": "10",
+    }
+    wrong = rule | {"issuer": "http://no", "claims": "no sign", "minutes": "x"}
+    answer = await admin.post(f"{HOME}/trust", wrong)
+    assert answer.status_code == 400
+    for name in ("claims",):
+        assert f'id="{name}-problem"' in answer.text
+    answer = await admin.post(f"{HOME}/trust", wrong | {"claims": rule["claims"]})
+    for name in ("issuer", "minutes"):
+        assert f'id="{name}-problem"' in answer.text
+    answer = await admin.post(f"{HOME}/trust", rule)
+    assert answer.headers["location"] == f"{HOME}/trust/shop-ci?notice=rule-created"
+    path = "/orgs/acme/trust-rules/shop-ci"
+    stored = (await admin.api.call("GET", path)).json()
+    assert stored["claims"] == {
+        "repository": ["acme/shop"],
+        "ref": ["refs/heads/main", "refs/tags/**"],
+    }
+    assert (stored["registries"], stored["lifetime"]) == (["ghcr", "quay-*"], 600)
+
+    page = (await admin.get(f"{HOME}/trust/shop-ci")).text
+    assert "refs/tags/**" in page
+    assert 'value="10"' in page
+    member = re.search(rf"{HOME}/users/([0-9a-f-]+)", (await admin.get(f"{HOME}/users")).text)
+    assert member is not None
+    answer = await admin.post(f"{HOME}/trust/shop-ci", rule | {"role": "puller"})
+    assert answer.status_code == 303
+    assert (await admin.api.call("GET", path)).json()["role"] == "puller"
+    answer = await admin.post(f"{HOME}/trust-test", {"token": "canary.not.a-token"})
+    assert answer.status_code == 200
+    assert "The token is not taken" in answer.text
+    assert "canary" not in answer.text
+    assert (await admin.post(f"{HOME}/trust/shop-ci/delete")).status_code == 303
+    assert (await admin.api.call("GET", path)).status_code == 404
+
+
 async def test_a_form_that_is_none_is_refused_with_a_page(admin: Visitor) -> None:
     for body in (b"\xff\xfe", b"&".join(b"a=1" for _ in range(300)), b"a=" + b"x" * 2**20):
         answer = await admin._send("POST", f"{HOME}/images", content=body)

@@ -61,6 +61,13 @@ def furnish(server: PullpassServer, registry: str) -> None:
             made = client.call("POST", "users", json=user).json()["id"]
             token = {"id": "first", "type": "static", "description": f"For {name}"}
             client.call("POST", f"/users/{made}/tokens", json=token)
+        rule = {
+            "id": "shop-ci",
+            "issuer": "https://token.actions.githubusercontent.com",
+            "claims": {"repository": ["acme/shop"], "ref": ["refs/heads/main", "refs/tags/**"]},
+            "role": "ci",
+        }
+        assert client.call("POST", "trust-rules", json=rule).status_code == 201
 
 
 def _page(path: str) -> Callable[[Person], None]:
@@ -126,6 +133,13 @@ def _new_token(person: Person) -> None:
     person.sees("it is not shown again")
 
 
+def _tried_token(person: Person) -> None:
+    person.go("/trust")
+    person.fill("Identity token", "not.a.token")
+    person.press("Try it")
+    person.sees("The token is not taken")
+
+
 STOPS = (
     Stop("registries", _page("/registries")),
     Stop("registries-failing", _page("/registries?health=failing")),
@@ -148,6 +162,9 @@ STOPS = (
     Stop("users", _page("/users")),
     Stop("user", _user),
     Stop("new-token", _new_token),
+    Stop("trust", _page("/trust")),
+    Stop("trust-tried", _tried_token),
+    Stop("trust-rule", _page("/trust/shop-ci")),
     Stop("account", _page("/account")),
     Stop("not-found", _page("/registries/nothing-like-it")),
 )

@@ -113,6 +113,8 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
             checks=services.checks,
             lifetimes=Lifetimes(record_store, builtins, issued_store, vault),
             identity=services.identity,
+            trust=services.trust,
+            federation=services.federation,
             browser_sessions=BrowserSessions(browser_session_store, sessions, utc_now),
             live=LiveRevisions(feed, follower, snapshots),
             clock=utc_now,

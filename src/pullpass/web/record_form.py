@@ -11,6 +11,7 @@ from pullpass.domain.provider_rules import AMBIENT, IDENTITY
 from pullpass.domain.record import Record
 from pullpass.domain.record_types import RecordType
 from pullpass.web.kinds import Kind
+from pullpass.web.problems import shown
 
 SECRET = "creds.password"  # noqa: S105
 _USERNAME = "creds.username"
@@ -66,14 +67,6 @@ def typed(form: Mapping[str, str], error: PullpassError) -> RecordForm:
     elif not problems and not general:
         general.append(error.message)
     return RecordForm(values, problems, general)
-
-
-def shown(problem: FieldProblem) -> str:
-    """A problem as it is said beside its field."""
-    said = problem.problem
-    # Some begin with the value: "'a b' has a space".
-    sentence = said if said.startswith(("'", '"')) else f"This {said}"
-    return f"{sentence}. Expected: {problem.expected}."
 
 
 def read(

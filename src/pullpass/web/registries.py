@@ -11,7 +11,7 @@ from pullpass.domain.access import Action
 from pullpass.domain.errors import ExchangeFailed, Forbidden, InvalidFields, NotFound
 from pullpass.domain.record import Health, Record, RecordFilter, is_id
 from pullpass.web.page import Page
-from pullpass.web.record_form import shown
+from pullpass.web.problems import shown
 from pullpass.web.visit import Visit
 
 _PAGE = 50

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pullpass.web import editing, images, live, registries, sign_in, users
+from pullpass.web import editing, images, live, registries, sign_in, trust, users
 from pullpass.web.page import Page
 
 PAGES: tuple[Page, ...] = (
@@ -11,5 +11,6 @@ PAGES: tuple[Page, ...] = (
     *registries.PAGES,
     *images.PAGES,
     *users.PAGES,
+    *trust.PAGES,
     *live.PAGES,
 )

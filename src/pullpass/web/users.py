@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 from starlette.responses import Response
@@ -10,9 +9,10 @@ from starlette.responses import Response
 from pullpass.domain import timestamp
 from pullpass.domain.access import PERMISSIONS, Action
 from pullpass.domain.credential import Secret
-from pullpass.domain.errors import Conflict, Forbidden, InvalidFields, PullpassError
+from pullpass.domain.errors import Conflict, Forbidden, InvalidFields
 from pullpass.domain.identity import Role, TokenInfo, User, UserType
 from pullpass.web.page import Page
+from pullpass.web.problems import NO_PROBLEMS, Problems, problems_of
 from pullpass.web.visit import Visit
 
 # What each role is for; what it may do stands in the one permission table.
@@ -25,14 +25,6 @@ ROLES = {
     Role.CLUSTER: "Gets credentials, and the secret references of one cluster.",
 }
 _LIVES = {"30": "30 days", "90": "90 days", "365": "a year", "": "no end"}
-
-
-@dataclass(frozen=True, slots=True)
-class Problems:
-    """What is wrong with a form: by field, and in general."""
-
-    fields: dict[str, str]
-    general: str | None = None
 
 
 async def list_users(visit: Visit) -> Response:
@@ -49,7 +41,7 @@ async def add_user(visit: Visit) -> Response:
     try:
         user = await visit.services.identity.add_member(visit.caller, given)
     except (InvalidFields, Conflict) as error:
-        return await _users_page(visit, body, _problems(error), 400)
+        return await _users_page(visit, body, problems_of(error), 400)
     return visit.go(f"{visit.home}/users/{user.id}", "user-created")
 
 
@@ -66,7 +58,7 @@ async def change_role(visit: Visit) -> Response:
     try:
         await visit.services.identity.change_member(visit.caller, user_id, body)
     except (InvalidFields, Conflict) as error:
-        return await _user_page(visit, role=body, role_problems=_problems(error), status=400)
+        return await _user_page(visit, role=body, role_problems=problems_of(error), status=400)
     return visit.go(f"{visit.home}/users/{user_id}", "user-changed")
 
 
@@ -112,9 +104,7 @@ async def revoke_own_token(visit: Visit) -> Response:
     return visit.go(f"{visit.home}/account", "token-revoked")
 
 
-async def _new_token(
-    visit: Visit, user_id: str
-) -> tuple[Secret | None, dict[str, str], Problems | None]:
+async def _new_token(visit: Visit, user_id: str) -> tuple[Secret | None, dict[str, str], Problems]:
     """The token, or what was typed and what is wrong with it."""
     form = visit.form
     values = {name: form.get(name, "").strip() for name in ("id", "description", "days")}
@@ -131,19 +121,16 @@ async def _new_token(
     if ends_at is not None:
         body["expires_at"] = timestamp.render(ends_at)
     try:
-        return (
-            await visit.services.identity.create_token(visit.principal, user_id, body),
-            values,
-            None,
-        )
+        secret = await visit.services.identity.create_token(visit.principal, user_id, body)
     except (InvalidFields, Conflict) as error:
-        return None, values, _problems(error)
+        return None, values, problems_of(error)
+    return secret, values, NO_PROBLEMS
 
 
 async def _users_page(
     visit: Visit,
     values: dict[str, str] | None = None,
-    problems: Problems | None = None,
+    problems: Problems = NO_PROBLEMS,
     status: int = 200,
 ) -> Response:
     return visit.page(
@@ -155,7 +142,7 @@ async def _users_page(
         permissions=PERMISSIONS,
         types=UserType,
         values=values or {},
-        problems=problems or Problems({}),
+        problems=problems,
     )
 
 
@@ -163,9 +150,9 @@ async def _user_page(
     visit: Visit,
     *,
     role: dict[str, str] | None = None,
-    role_problems: Problems | None = None,
+    role_problems: Problems = NO_PROBLEMS,
     token: dict[str, str] | None = None,
-    token_problems: Problems | None = None,
+    token_problems: Problems = NO_PROBLEMS,
     removal_problem: str | None = None,
     status: int = 200,
 ) -> Response:
@@ -182,9 +169,9 @@ async def _user_page(
         roles=ROLES,
         lives=_LIVES,
         role_values=role or {"role": membership.role, "cluster": membership.cluster or ""},
-        role_problems=role_problems or Problems({}),
+        role_problems=role_problems,
         token_values=token or {"days": "90"},
-        token_problems=token_problems or Problems({}),
+        token_problems=token_problems,
         removal_problem=removal_problem,
     )
 
@@ -192,7 +179,7 @@ async def _user_page(
 async def _account_page(
     visit: Visit,
     values: dict[str, str] | None = None,
-    problems: Problems | None = None,
+    problems: Problems = NO_PROBLEMS,
     status: int = 200,
 ) -> Response:
     tokens, refusal = await _tokens(visit, visit.principal.user)
@@ -205,7 +192,7 @@ async def _account_page(
         session=visit.session,
         lives=_LIVES,
         token_values=values or {"days": "90"},
-        token_problems=problems or Problems({}),
+        token_problems=problems,
     )
 
 
@@ -215,18 +202,6 @@ async def _tokens(visit: Visit, user: User) -> tuple[list[TokenInfo], str | None
         return await visit.services.identity.tokens(visit.principal, user.id), None
     except Forbidden as error:
         return [], error.message
-
-
-def _problems(error: PullpassError) -> Problems:
-    if isinstance(error, InvalidFields):
-        return Problems(
-            {
-                each.field: f"This {each.problem}. Expected: {each.expected}."
-                for each in error.problems
-            }
-        )
-    at = error.details.get("field")
-    return Problems({str(at): error.message}) if at else Problems({}, error.message)
 
 
 _USERS = "/orgs/{org}/users"

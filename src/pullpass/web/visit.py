@@ -13,10 +13,12 @@ from pullpass.broker.browser_sessions import BrowserSession, BrowserSessions
 from pullpass.broker.checks import CheckService
 from pullpass.broker.clock import Clock
 from pullpass.broker.credentials import CredentialService
+from pullpass.broker.federation import FederationService
 from pullpass.broker.identity import IdentityService
 from pullpass.broker.lifetimes import Lifetimes
 from pullpass.broker.live import LiveRevisions
 from pullpass.broker.records import RecordService
+from pullpass.broker.trust import TrustService
 from pullpass.domain import access
 from pullpass.domain.access import Action, Caller
 from pullpass.domain.errors import InvalidInput
@@ -37,6 +39,8 @@ class WebServices:
     checks: CheckService
     lifetimes: Lifetimes
     identity: IdentityService
+    trust: TrustService
+    federation: FederationService
     browser_sessions: BrowserSessions
     live: LiveRevisions
     clock: Clock
