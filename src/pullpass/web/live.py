@@ -13,8 +13,8 @@ from pullpass.web.page import Page
 from pullpass.web.visit import Visit
 
 _LOOK_SECONDS = 0.25
-# Short, so that a server that stops is not held up, and one that starts gets its part; the
-# browser comes back by itself with the revision that it knows.
+# Short: a server that stops waits for it, and one that starts gets its part. The browser comes
+# back by itself with the revision that it knows.
 _LIFE_SECONDS = 10
 _COME_BACK_MILLISECONDS = 500
 
