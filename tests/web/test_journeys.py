@@ -21,8 +21,11 @@ from tests.web.person import Person
 
 @pytest.fixture
 def client(server: PullpassServer) -> Iterator[ApiClient]:
+    """Calls as the administrator; no record is left behind."""
     with ApiClient(server) as found:
         yield found
+        for record in found.call("GET", "registries").json():
+            found.call("DELETE", f"registries/{record['id']}")
 
 
 def test_from_the_first_sign_in_to_the_first_working_record(
@@ -67,7 +70,6 @@ def test_from_the_first_sign_in_to_the_first_working_record(
 def test_without_javascript_everything_but_the_live_parts_works(
     browser: Browser, server: PullpassServer, registry: DockerRegistry, client: ApiClient
 ) -> None:
-    client.call("DELETE", "registries/office")
     with Person.at(browser, server, java_script_enabled=False) as person:
         page = person.page
         page.goto("/ui/")
@@ -128,8 +130,6 @@ def test_which_credential_the_images_of_a_manifest_get(
     found.get_by_role("button", name="Check it now").click()
     person.sees("It does not work")
     expect(person.page.get_by_role("heading", level=1)).to_contain_text("narrow")
-    for record in ("wide", "narrow"):
-        client.call("DELETE", f"registries/{record}")
 
 
 def test_a_token_is_shown_once_works_and_is_revoked(person: Person, client: ApiClient) -> None:
@@ -201,7 +201,6 @@ def test_a_stale_edit_shows_both(person: Person, client: ApiClient) -> None:
     person.press("Save without a check")
     person.sees("The changes were saved.")
     assert client.call("GET", "registries/shared").json()["registry"] == "shared.example.com/mine"
-    client.call("DELETE", "registries/shared")
 
 
 def test_the_list_follows_what_is_typed_and_what_others_change(
@@ -226,9 +225,8 @@ def test_the_list_follows_what_is_typed_and_what_others_change(
     with ApiClient(person.server) as other:
         other.create("aaa-new", "new.example.com")
     expect(page.get_by_text("aaa-new")).to_be_visible()
-    for record in [f"many-{number:02}" for number in range(60)] + ["aaa-new"]:
-        client.call("DELETE", f"registries/{record}")
-    person.sees("No registries yet")
+    client.call("DELETE", "registries/aaa-new")
+    expect(page.get_by_text("aaa-new")).to_have_count(0)
 
 
 def test_a_status_that_changes_is_seen_at_once(
@@ -240,7 +238,6 @@ def test_a_status_that_changes_is_seen_at_once(
     expect(row).to_contain_text("not checked")
     client.call("POST", "registries/watched/actions/check")
     expect(row).to_contain_text("failing")
-    client.call("DELETE", "registries/watched")
 
 
 def test_a_credential_is_revealed_in_a_step_of_its_own(person: Person, client: ApiClient) -> None:
@@ -253,7 +250,6 @@ def test_a_credential_is_revealed_in_a_step_of_its_own(person: Person, client: A
     expect(person.page.locator("#password")).to_have_text("canary-revealed")
     person.follow("Hide it")
     assert "canary-revealed" not in person.page.content()
-    client.call("DELETE", "registries/kept")
 
 
 def test_one_of_several_organizations_is_chosen(browser: Browser, tmp_path: Path) -> None:
@@ -262,8 +258,16 @@ def test_one_of_several_organizations_is_chosen(browser: Browser, tmp_path: Path
         server.stop()
         # No operation puts a user into a second organization yet.
         with sqlite3.connect(server.data_dir / "pullpass.db") as database:
-            database.execute("INSERT INTO organizations VALUES ('globex', 'Globex', 0, ?)", (me,))
-            database.execute("INSERT INTO memberships VALUES ('globex', ?, 'reader', NULL)", (me,))
+            database.execute(
+                "INSERT INTO organizations (id, name, created_at, created_by) "
+                "VALUES ('globex', 'Globex', 0, ?)",
+                (me,),
+            )
+            database.execute(
+                "INSERT INTO memberships (organization_id, user_id, role) "
+                "VALUES ('globex', ?, 'reader')",
+                (me,),
+            )
         database.close()
         server.start()
         with Person.at(browser, server) as person:
