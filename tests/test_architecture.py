@@ -33,8 +33,15 @@ ALSO = {
     "cli/imports/plan.py": {"domain"},
     "cli/imports/reading.py": {"domain"},
 }
-# The two commands that run a server do it in functions: the rest works without its packages.
-LATE = {"cli/init.py": {"server"}, "cli/serve.py": {"server"}, "cli/local.py": {"domain"}}
+# What works on a server's own data imports it in functions: the rest does without its packages.
+LATE = {
+    "cli/audit.py": {"server"},
+    "cli/backup.py": {"server"},
+    "cli/init.py": {"server"},
+    "cli/keys.py": {"server"},
+    "cli/serve.py": {"server"},
+    "cli/local.py": {"domain"},
+}
 
 
 def modules() -> list[Path]:

@@ -15,10 +15,13 @@ from pullpass.api import token_exchange
 from pullpass.api.errors import BodyTooLarge, error_response, status_of
 from pullpass.domain import errors
 from pullpass.domain.errors import FieldProblem, PullpassError
+from pullpass.sealing.audit_key import AuditKeyMissing
 from pullpass.sealing.keyring import SealBroken
 from pullpass.sealing.master_key import MasterKeyError
+from pullpass.server.backups import BackupFile
 from pullpass.server.main import CannotListen
 from pullpass.server.settings import SettingsError
+from pullpass.store.backup import BackupDamaged, DatabaseNotEmpty, SchemaTooOld
 from pullpass.store.migrations import SchemaTooNew
 
 STATUS: dict[type[PullpassError], int] = {
@@ -34,6 +37,7 @@ STATUS: dict[type[PullpassError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.PreconditionFailed: 412,
+    errors.TooManyAttempts: 429,
     errors.ExchangeFailed: 502,
     errors.ExchangeRejected: 502,
     errors.ExchangeThrottled: 502,
@@ -44,8 +48,17 @@ STATUS: dict[type[PullpassError], int] = {
     SealBroken: 500,
     MasterKeyError: 500,
 }
-# Raised before there is a server to answer.
-AT_START: set[type[PullpassError]] = {SettingsError, CannotListen, SchemaTooNew}
+# Raised on the server's machine, where there is no answer.
+AT_START: set[type[PullpassError]] = {
+    AuditKeyMissing,
+    BackupDamaged,
+    BackupFile,
+    CannotListen,
+    DatabaseNotEmpty,
+    SchemaTooNew,
+    SchemaTooOld,
+    SettingsError,
+}
 
 
 def all_errors(kind: type[PullpassError] = PullpassError) -> Iterator[type[PullpassError]]:
@@ -79,7 +92,7 @@ def test_every_error_has_its_status_and_the_one_body(kind: type[PullpassError]) 
     assert re.fullmatch(r"[a-z][a-z_]+", body["code"])
     assert body["error"].endswith(".")
     assert ("www-authenticate" in answer.headers) == (answer.status_code == 401)
-    assert ("retry-after" in answer.headers) == (answer.status_code == 503)
+    assert ("retry-after" in answer.headers) == (answer.status_code in (429, 503))
 
 
 @pytest.mark.parametrize("kind", STATUS, ids=lambda kind: str(kind.__name__))
@@ -93,7 +106,7 @@ def test_every_error_has_an_oauth_body_for_a_token_exchange(kind: type[PullpassE
     assert re.fullmatch(r"[a-z][a-z_]+", body["error"])
     assert body["code"] == an_error(kind).code
     assert body["error_description"] == json.loads(bytes(plain.body))["error"]
-    assert ("retry-after" in answer.headers) == (answer.status_code == 503)
+    assert ("retry-after" in answer.headers) == (answer.status_code in (429, 503))
     assert answer.headers["cache-control"] == "no-store"
 
 

@@ -138,6 +138,8 @@ def use_the_command_line(server: PullpassServer) -> list[str]:
         assert_absent(config.stderr, "stderr")
         with pytest.raises(AssertionError):
             assert_absent(unwrapped(config.stdout), "a Docker config, which was asked for")
+    run("audit", "list", "--output", "json")
+    run("audit", "export")
     return [helper.stdout, *(done.stdout for done in asked)]
 
 

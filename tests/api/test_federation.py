@@ -367,3 +367,19 @@ async def test_a_token_can_be_tried_without_getting_one(api: Api, issuer: Issuer
     assert "no rule" in (await tried(issuer.token(aud="x")))["problem"]
     empty = await api.call("POST", f"{RULES}/actions/test", json={})
     assert empty.json()["details"]["fields"][0]["field"] == "token"
+
+
+async def test_the_audit_log_says_whose_identity_token_it_was(
+    api: Api, issuer: IssuerServer
+) -> None:
+    rule = await trust(api, issuer)
+    token = await exchanged(api, issuer.token())
+    await api.call("GET", "/orgs/acme/image-creds?image=quay.io/x", token)
+    read, exchange_, *_ = (await api.call("GET", "/orgs/acme/audit-logs")).json()
+    assert (exchange_["action"], exchange_["subject_id"]) == ("token.exchange", "github")
+    assert exchange_["request_path"] == "/token"
+    for entry in (read, exchange_):
+        assert entry["user_id"] == rule["user_id"]
+        assert entry["token_subject"] == "repo:acme/app:ref:refs/heads/main"
+    assert read["token_id"] == exchange_["token_id"]
+    assert token not in str(exchange_)

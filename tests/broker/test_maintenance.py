@@ -7,7 +7,11 @@ from pathlib import Path
 
 from pullpass.broker.maintenance import CHANGES_KEPT, EXPIRED_TOKENS_KEPT, Maintenance
 from pullpass.domain import token
+from pullpass.domain.audit import Actor, AuditAction, Event
 from pullpass.domain.identity import Organization, TokenInfo, User, UserType
+from pullpass.sealing.audit_key import AuditKey
+from pullpass.store.audit import AuditStore
+from pullpass.store.audit_reading import AuditReader
 from pullpass.store.browser_sessions import BrowserSessionStore
 from pullpass.store.changes import IDENTITY_FEED, ChangeFeed
 from pullpass.store.engine import Database
@@ -48,5 +52,30 @@ async def test_old_changes_and_long_expired_tokens_go(tmp_path: Path) -> None:
         assert recent is not None
         assert [change.subject for change in recent] == ["admin"]
         assert await feed.since(IDENTITY_FEED, 0) is None
+    finally:
+        await database.close()
+
+
+async def test_the_audit_log_is_kept_for_ever_or_as_long_as_it_should_be(tmp_path: Path) -> None:
+    database = await Database.open(f"sqlite:///{tmp_path / 'pullpass.db'}")
+    try:
+        await migrate(database)
+        audit, reader = AuditStore(database, AuditKey(b"k" * 32)), AuditReader(database)
+        kept = timedelta(days=30)
+        for at in (NOW - kept - MOMENT, NOW - kept):
+            actor = Actor("ada", "Ada")
+            event = Event("acme", AuditAction.CREATE_ORGANIZATION, at, actor, "LOCAL", "init", 201)
+            await audit.append([event])
+        parts = (
+            ChangeFeed(database),
+            IdentityStore(database),
+            BrowserSessionStore(database),
+            IssuedStore(database),
+        )
+
+        await Maintenance(*parts, lambda: NOW, audit=audit).once()
+        assert len(await reader.after("acme", 0, limit=10)) == 2
+        await Maintenance(*parts, lambda: NOW, audit=audit, audit_kept=kept).once()
+        assert [entry.sequence for entry in await reader.after("acme", 0, limit=10)] == [2]
     finally:
         await database.close()

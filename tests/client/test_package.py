@@ -58,6 +58,7 @@ GROUPS = [
     (sync.Users, aio.Users),
     (sync.Tokens, aio.Tokens),
     (sync.TrustRules, aio.TrustRules),
+    (sync.Audit, aio.Audit),
 ]
 
 

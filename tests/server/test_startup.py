@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -180,3 +182,37 @@ def test_a_socket_that_cannot_be_made(tmp_path: Path, short_path: Path, name: st
     assert f"Cannot listen on {short_path / name}: " in done.stderr
     assert "Traceback" not in done.stderr
     assert (short_path / "a-file").read_text() == "kept"
+
+
+def test_a_log_whose_key_is_gone_is_not_gone_on_with(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    initialize(data, "acme", env={})
+    with closing(sqlite3.connect(data / "pullpass.db")) as database, database:
+        database.execute("DELETE FROM settings WHERE name = 'audit_key'")
+    done = serve(data, "--port", str(free_port()))
+    assert done.returncode == 1
+    assert "the key that it was sealed with is gone" in done.stderr
+
+
+def test_an_upgrade_begins_the_log_of_each_organization(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    initialize(data, "acme", env={})
+    with closing(sqlite3.connect(data / "pullpass.db")) as database, database:
+        # As a version before the log has left it.
+        for statement in (
+            "DROP TABLE audit_entries",
+            "DROP TABLE audit_chains",
+            "DELETE FROM settings WHERE name = 'audit_key'",
+            "UPDATE alembic_version SET version_num = '0005'",
+        ):
+            database.execute(statement)
+    initialize(data, "globex", env={})
+    with closing(sqlite3.connect(data / "pullpass.db")) as database:
+        found = database.execute(
+            "SELECT organization_id, action FROM audit_entries ORDER BY organization_id, sequence"
+        ).fetchall()
+    assert found == [
+        ("acme", "audit.begin"),
+        ("globex", "organization.create"),
+        ("globex", "token.create"),
+    ]

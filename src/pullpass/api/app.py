@@ -14,18 +14,23 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from pullpass.api import errors, openapi, reference
-from pullpass.api.call import Call, Services, bearer_token
+from pullpass.api.call import Call, Services, bearer_token, origin_of
 from pullpass.api.edge import Edge
+from pullpass.api.forwarded import Network
 from pullpass.api.routes import OPERATIONS, PAGES, Entry, Operation
 from pullpass.domain import access
-from pullpass.domain.errors import NotFound, PullpassError
+from pullpass.domain.errors import Forbidden, NotFound, PullpassError
 
 _log = structlog.get_logger("pullpass.api")
 
 
-def create_app(services: Services, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
+def create_app(
+    services: Services,
+    pages: Sequence[BaseRoute] = (),
+    trusted_proxies: Sequence[Network] = (),
+) -> ASGIApp:
     """The application over ``services``; it holds no state of its own. ``pages`` are the routes
-    for browsers.
+    for browsers; ``trusted_proxies`` may say where a request comes from (`X-Forwarded-For`).
     """
     document = openapi.document()
     by_path: dict[str, dict[str, Operation]] = {}
@@ -42,7 +47,7 @@ def create_app(services: Services, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
     handlers = {HTTPException: _http_error, Exception: _unexpected}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
-    return Edge(app, services.metrics)
+    return Edge(app, services.metrics, trusted_proxies)
 
 
 def _route(path: str, by_method: Mapping[str, Operation], services: Services) -> Route:
@@ -65,7 +70,8 @@ def _route(path: str, by_method: Mapping[str, Operation], services: Services) ->
 async def _admit(operation: Operation, request: Request, services: Services) -> Call:
     if operation.access is Entry.PUBLIC:
         return Call(request, services, None, None)
-    principal = await services.sessions.authenticate(bearer_token(request))
+    origin = origin_of(request, operation.success)
+    principal = await services.sessions.authenticate(bearer_token(request), origin)
     request.state.user = principal.user.id
     request.state.subject = principal.subject
     # No id holds anything else, and PostgreSQL would not even take a NUL.
@@ -74,7 +80,11 @@ async def _admit(operation: Operation, request: Request, services: Services) -> 
     if operation.access is Entry.SIGNED_IN:
         return Call(request, services, principal, None)
     organization = str(request.path_params["orgId"])
-    caller = access.require(principal, organization, operation.access)
+    try:
+        caller = access.require(principal, organization, operation.access)
+    except Forbidden as error:
+        await services.audit.role_refused(principal, organization, operation.access, error)
+        raise
     return Call(request, services, principal, caller)
 
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pullpass.api.errors import BodyTooLarge
+from pullpass.broker.audit import AuditLog, Auditor
 from pullpass.broker.checks import CheckService
 from pullpass.broker.credentials import CredentialService
 from pullpass.broker.federation import FederationService
@@ -21,7 +22,7 @@ from pullpass.broker.sessions import Sessions
 from pullpass.broker.trust import TrustService
 from pullpass.domain.access import Caller
 from pullpass.domain.errors import FieldProblem, InvalidFields, InvalidInput, Unauthenticated
-from pullpass.domain.identity import Principal
+from pullpass.domain.identity import Origin, Principal
 
 if TYPE_CHECKING:
     from pullpass.api.metrics import Metrics
@@ -41,6 +42,8 @@ class Services:
     identity: IdentityService
     trust: TrustService
     federation: FederationService
+    audit: Auditor
+    audit_log: AuditLog
     sessions: Sessions
     health: Health
     metrics: Metrics
@@ -133,6 +136,19 @@ class Call:
             if len(chunks) > limit:
                 raise BodyTooLarge(f"The body is larger than {limit} bytes.")
         return bytes(chunks)
+
+
+def origin_of(request: Request, status: int = 200) -> Origin:
+    """The call as the audit log shows it; ``status`` is what it answers where it succeeds."""
+    client = request.client
+    return Origin(
+        method=request.method,
+        path=request.scope["path"],
+        status=status,
+        request_id=request.state.request_id,
+        address=(client.host or None) if client is not None else None,
+        user_agent=request.headers.get("user-agent"),
+    )
 
 
 def bearer_token(request: Request) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Sequence
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,10 +13,20 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pullpass.api.errors import internal_error
+from pullpass.api.forwarded import Network, client_address
 from pullpass.api.metrics import Metrics
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 _CLIENT_CLOSED = 499
+# What a browser may do with an answer: nothing, unless a page says otherwise of itself
+# (https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html).
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 _log = structlog.get_logger("pullpass.access")
 
@@ -23,8 +34,11 @@ _log = structlog.get_logger("pullpass.access")
 class Edge:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, trusted_proxies: Sequence[Network] = ()
+    ) -> None:
         self._app = app
+        self._trusted_proxies = trusted_proxies
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,12 +46,18 @@ class Edge:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        given = Headers(scope=scope)
+        request_id = _request_id(given.get("x-request-id"))
+        if self._trusted_proxies and scope.get("client"):
+            peer, port = scope["client"]
+            forwarded = ",".join(given.getlist("x-forwarded-for"))
+            scope["client"] = (client_address(peer, forwarded, self._trusted_proxies), port)
         # Clients of the compatible API join a base URL that ends in a slash with the path.
         if scope["path"].startswith("//"):
             scope["path"] = "/" + scope["path"].lstrip("/")
         state = scope.setdefault("state", {})
         state["operation"] = "none"
+        state["request_id"] = request_id
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -46,7 +66,8 @@ class Edge:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

@@ -17,9 +17,13 @@ STATUS: Mapping[type[errors.PullpassError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.PreconditionFailed: 412,
+    errors.TooManyAttempts: 429,
     errors.ExchangeFailed: 502,
     errors.Unavailable: 503,
 }
+
+
+_WITH_RETRY_AFTER = (errors.Unavailable, errors.ExchangeFailed, errors.TooManyAttempts)
 
 
 class BodyTooLarge(errors.InvalidInput):
@@ -43,7 +47,7 @@ def error_response(error: errors.PullpassError) -> Response:
     headers: dict[str, str] = {}
     if isinstance(error, errors.Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="pullpass"'
-    if isinstance(error, (errors.Unavailable, errors.ExchangeFailed)) and error.retry_after:
+    if isinstance(error, _WITH_RETRY_AFTER) and error.retry_after:
         headers["Retry-After"] = str(error.retry_after)
     status = status_of(error)
     message = error.message if status < 500 or status in (502, 503) else _INTERNAL

@@ -30,6 +30,7 @@ _ERROR_DESCRIPTIONS = {
     409: "The id, or the normalized prefix, is taken.",
     412: "The record was changed since the version that If-Match names.",
     413: "The body is larger than 1 MiB (64 KiB for a token exchange).",
+    429: "Too many calls with unknown tokens came from this address.",
     502: "The upstream gave no credential.",
     503: "Not now: the database does not answer, or too much is under way. Try again.",
 }
@@ -186,6 +187,8 @@ def _responses(
         unavailable, example = schemas[repr(HealthResponse)], examples.NOT_READY
     for status in operation.errors:
         found[str(status)] = _error(status, refusal, errors[status])
+    if operation.access is not Entry.PUBLIC:
+        found["429"] = _error(429, refusal, errors[429])
     found["503"] = _error(503, unavailable, example)
     return found
 
@@ -193,7 +196,7 @@ def _responses(
 def _error(
     status: int, schema: Mapping[str, object], example: Mapping[str, object]
 ) -> dict[str, object]:
-    of_its_own = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
+    of_its_own = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
     return {
         "description": _ERROR_DESCRIPTIONS[status],
         "headers": _headers(*of_its_own.get(status, ())),

@@ -7,6 +7,7 @@ its rows stand beside the handlers.
 from __future__ import annotations
 
 from pullpass.api import (
+    audit,
     checks,
     docker_configs,
     images,
@@ -28,6 +29,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *organizations.OPERATIONS,
     *trust.OPERATIONS,
     *token_exchange.OPERATIONS,
+    *audit.OPERATIONS,
     *operations.OPERATIONS,
 )
 

@@ -10,7 +10,7 @@ import msgspec
 from starlette.responses import Response
 
 from pullpass.api import errors
-from pullpass.api.call import Call, answer
+from pullpass.api.call import Call, answer, origin_of
 from pullpass.api.models.trust import (
     OAuthErrorResponse,
     TokenExchangeRequest,
@@ -54,7 +54,10 @@ async def exchange_token(call: Call) -> Response:
             "A resource is given; the organization is named by audience.", code="invalid_target"
         )
     exchanged = await call.services.federation.exchange(
-        form["audience"], Secret(form["subject_token"]), form.get("scope")
+        form["audience"],
+        Secret(form["subject_token"]),
+        form.get("scope"),
+        origin_of(call.request),
     )
     return answer(
         TokenExchangeResponse(

@@ -13,7 +13,7 @@ from pullpass.broker.sessions import Sessions
 from pullpass.domain import token as tokens
 from pullpass.domain.credential import Secret
 from pullpass.domain.errors import Unauthenticated
-from pullpass.domain.identity import Principal
+from pullpass.domain.identity import Origin, Principal
 from pullpass.store.browser_sessions import BrowserSessionStore, StoredSession
 
 # A working day: whoever comes back tomorrow signs in again.
@@ -41,7 +41,9 @@ class BrowserSessions:
         self._sessions = sessions
         self._clock = clock
 
-    async def begin(self, token: str, replaces: str | None) -> BrowserSession:
+    async def begin(
+        self, token: str, replaces: str | None, origin: Origin | None = None
+    ) -> BrowserSession:
         """A new session for ``token``; the one with the id ``replaces`` ends.
 
         It lasts for :data:`LONGEST`, and never longer than the token.
@@ -49,7 +51,7 @@ class BrowserSessions:
         Raises:
             Unauthenticated: as :meth:`Sessions.authenticate`.
         """
-        principal = await self._sessions.authenticate(token)
+        principal = await self._sessions.authenticate(token, origin)
         expires_at = self._clock() + LONGEST
         if principal.token_expires_at is not None:
             expires_at = min(expires_at, principal.token_expires_at)
@@ -60,8 +62,8 @@ class BrowserSessions:
             raise Unauthenticated("The token was revoked.", code="invalid_token")
         return _session(session_id, principal, expires_at)
 
-    async def resume(self, session_id: str) -> BrowserSession:
-        """The session with that id.
+    async def resume(self, session_id: str, origin: Origin | None = None) -> BrowserSession:
+        """The session with that id; ``origin`` is the call that asks for it.
 
         Raises:
             Unauthenticated: it has ended, or its token was revoked or has expired.
@@ -70,7 +72,7 @@ class BrowserSessions:
         stored = await self._store.find(_digest(session_id))
         if stored is None or stored.expires_at <= self._clock():
             raise Unauthenticated("Your session has ended. Sign in again.", code="session_ended")
-        principal = await self._sessions.authenticate_digest(stored.token_digest)
+        principal = await self._sessions.authenticate_digest(stored.token_digest, origin)
         return _session(Secret(session_id), principal, stored.expires_at)
 
     async def end(self, session_id: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from pullpass.broker.audit import Auditor
 from pullpass.broker.clock import Clock
 from pullpass.broker.credentials import CredentialService
 from pullpass.domain.access import Caller
@@ -55,8 +56,14 @@ class CheckService:
     """
 
     def __init__(
-        self, credentials: CredentialService, store: CheckStore, prober: Prober, clock: Clock
+        self,
+        credentials: CredentialService,
+        store: CheckStore,
+        prober: Prober,
+        audit: Auditor,
+        clock: Clock,
     ) -> None:
+        self._audit = audit
         self._credentials = credentials
         self._store = store
         self._prober = prober
@@ -110,6 +117,7 @@ class CheckService:
             probe, moment = check.probe, check.checked_at
             status = Status(probe.code, probe.message, moment, since=moment)
             await self._store.save(caller.organization, record.id, record.version, status)
+        await self._audit.checked(caller, record.id, check.probe.code)
 
     async def _run(self, record: Record, place: _Place, credential: _Credential) -> Check:
         now = self._clock()

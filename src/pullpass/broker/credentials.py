@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from pullpass.broker.audit import Asked, Auditor
 from pullpass.broker.builtins import BuiltinRecords
 from pullpass.broker.issuing import Demand, Issuer
 from pullpass.broker.records import record_not_found
@@ -20,6 +21,7 @@ from pullpass.domain.errors import (
     InvalidImageReference,
     InvalidRegistryPrefix,
     NotFound,
+    PullpassError,
 )
 from pullpass.domain.image import ImageReference
 from pullpass.domain.matching import Match
@@ -69,7 +71,11 @@ class MatchedImage:
 
 
 class CredentialService:
-    """Answers from the snapshot in memory; the database is asked only for what is not there."""
+    """Answers from the snapshot in memory; the database is asked only for what is not there.
+
+    What is handed out, or refused, is in the audit log before it is answered: where that cannot
+    be written, StoreUnavailable or Unavailable is raised and nothing is handed out.
+    """
 
     def __init__(
         self,
@@ -78,8 +84,10 @@ class CredentialService:
         builtins: BuiltinRecords,
         vault: Vault,
         issuer: Issuer,
+        audit: Auditor,
     ) -> None:
         self._issuer = issuer
+        self._audit = audit
         self._snapshots = snapshots
         self._records = records
         self._builtins = builtins
@@ -100,6 +108,12 @@ class CredentialService:
             ExchangeFailed: the upstream gave no credential.
         """
         reference = ImageReference.parse(image)
+        asked = Asked(image=image, cluster=cluster)
+        return await self._audited(caller, asked, self._for_image(caller, reference, cluster))
+
+    async def _for_image(
+        self, caller: Caller, reference: ImageReference, cluster: str | None
+    ) -> Delivery:
         snapshot = await self._snapshots.get(caller.organization)
         record = snapshot.index.match(reference).winner
         if record is None:
@@ -123,6 +137,17 @@ class CredentialService:
             ExchangeFailed: an upstream gave no credential.
         """
         references = _references(images)
+        try:
+            found = await self._for_images(caller, references)
+        except PullpassError as error:
+            await self._audit.refused(caller, Asked(image=", ".join(images)), error)
+            raise
+        await self._log_each(caller, images, found)
+        return found
+
+    async def _for_images(
+        self, caller: Caller, references: Sequence[ImageReference]
+    ) -> list[ImageDelivery]:
         snapshot = await self._snapshots.get(caller.organization)
         winners = [snapshot.index.match(reference).winner for reference in references]
         records = {record.id: record for record in winners if record is not None}
@@ -138,6 +163,24 @@ class CredentialService:
             for reference, record in zip(references, winners, strict=True)
         ]
 
+    async def _log_each(
+        self, caller: Caller, images: Sequence[str], found: Sequence[ImageDelivery]
+    ) -> None:
+        """One entry for each credential, with the images that it is for."""
+        by_credential: dict[tuple[str, str], tuple[Delivery, list[str]]] = {}
+        for image, each in zip(images, found, strict=True):
+            if each.delivery is not None:
+                key = each.delivery.record.id, each.reference.host
+                by_credential.setdefault(key, (each.delivery, []))[1].append(image)
+        await asyncio.gather(
+            *(
+                self._audit.delivered(
+                    caller, Asked(image=", ".join(its)), delivery.record, delivery.credential
+                )
+                for delivery, its in by_credential.values()
+            )
+        )
+
     async def for_host(self, caller: Caller, host: str, cluster: str | None) -> Delivery:
         """The credential for a bare registry host, as a Docker credential helper is asked.
 
@@ -148,6 +191,12 @@ class CredentialService:
             Forbidden, ExchangeFailed: as :meth:`for_image`.
         """
         query = _host_query(host)
+        asked = Asked(host=host, cluster=cluster)
+        return await self._audited(caller, asked, self._for_host(caller, query, cluster))
+
+    async def _for_host(
+        self, caller: Caller, query: RegistryPrefix, cluster: str | None
+    ) -> Delivery:
         snapshot = await self._snapshots.get(caller.organization)
         found = snapshot.index.for_host(query.domain, query.path)
         if found.winner is not None:
@@ -169,8 +218,23 @@ class CredentialService:
             NotFound: no such record.
             Forbidden, ExchangeFailed: as :meth:`for_image`.
         """
+        asked = Asked(registry_id=record_id, cluster=cluster)
+        return await self._audited(caller, asked, self._for_record(caller, record_id, cluster))
+
+    async def _for_record(self, caller: Caller, record_id: str, cluster: str | None) -> Delivery:
         held = await self.hold(caller, record_id)
         return await self._deliver(caller, held, cluster, held.record.prefix.domain)
+
+    async def _audited(
+        self, caller: Caller, asked: Asked, delivering: Awaitable[Delivery]
+    ) -> Delivery:
+        try:
+            delivery = await delivering
+        except PullpassError as error:
+            await self._audit.refused(caller, asked, error)
+            raise
+        await self._audit.delivered(caller, asked, delivery.record, delivery.credential)
+        return delivery
 
     async def hold(self, caller: Caller, record_id: str) -> Held:
         """A record with its sealed credential, whether or not the caller may have that.

@@ -9,12 +9,23 @@ from datetime import datetime
 
 import structlog
 
+from pullpass.broker.audit import Auditor
 from pullpass.broker.clock import Clock
+from pullpass.domain import timestamp
 from pullpass.domain import token as token_format
 from pullpass.domain.access import Caller
+from pullpass.domain.audit import AuditAction
 from pullpass.domain.credential import Secret
 from pullpass.domain.errors import ExchangeRequestRefused, Unavailable
-from pullpass.domain.identity import ORGANIZATION_ID, ORGANIZATION_ID_LENGTH, TokenInfo
+from pullpass.domain.identity import (
+    ORGANIZATION_ID,
+    ORGANIZATION_ID_LENGTH,
+    Origin,
+    Principal,
+    TokenInfo,
+    User,
+    UserType,
+)
 from pullpass.domain.trust import TrustRule, why_not
 from pullpass.exchange.failure import IdentityTokenRefused, IssuerUnavailable
 from pullpass.exchange.oidc import Issuers
@@ -51,13 +62,18 @@ class FederationService:
     who cannot name an issuer, an audience and the claims of a rule moves nothing.
     """
 
-    def __init__(self, store: TrustStore, issuers: Issuers, clock: Clock) -> None:
+    def __init__(self, store: TrustStore, issuers: Issuers, audit: Auditor, clock: Clock) -> None:
+        self._audit = audit
         self._store = store
         self._issuers = issuers
         self._clock = clock
 
     async def exchange(
-        self, organization: str, identity_token: Secret, rule_id: str | None
+        self,
+        organization: str,
+        identity_token: Secret,
+        rule_id: str | None,
+        origin: Origin | None = None,
     ) -> Exchanged:
         """A token for whoever ``identity_token`` is about, by the first rule of the organization,
         in the order of their ids, that it comes under; by ``rule_id`` alone where that is given.
@@ -70,7 +86,7 @@ class FederationService:
         """
         now = self._clock()
         try:
-            return await self._exchange(organization, identity_token, rule_id, now)
+            return await self._exchange(organization, identity_token, rule_id, origin, now)
         except IdentityTokenRefused as error:
             _log.info("token exchange refused", organization=organization[:64], reason=error.reason)
             raise ExchangeRequestRefused(
@@ -108,7 +124,12 @@ class FederationService:
         return Trial(matching[0], None, reasons)
 
     async def _exchange(
-        self, organization: str, identity_token: Secret, rule_id: str | None, now: datetime
+        self,
+        organization: str,
+        identity_token: Secret,
+        rule_id: str | None,
+        origin: Origin | None,
+        now: datetime,
     ) -> Exchanged:
         token = self._issuers.read(identity_token, now)
         rules = await self._rules(organization, rule_id)
@@ -130,7 +151,21 @@ class FederationService:
             token.subject,
         )
         digest = token_format.digest(secret.reveal())
-        if not await self._store.issue(organization, rule, info, digest):
+        user = User(
+            rule.user_id,
+            f"trust:{rule.id}",
+            UserType.SYSTEM,
+            rule.created_at,
+            memberships={organization: rule.membership},
+        )
+        audit = self._audit.change(
+            Principal(user, info.id, info.expires_at, token.subject, origin),
+            [organization],
+            AuditAction.EXCHANGE_TOKEN,
+            subject_id=rule.id,
+            details={"expires": timestamp.render(now + rule.lifetime)},
+        )
+        if not await self._store.issue(organization, rule, info, digest, audit=audit):
             raise IdentityTokenRefused(f"the rule '{rule.id}' was changed meanwhile")
         _log.info(
             "token exchanged",

@@ -7,12 +7,15 @@ import uuid
 from collections.abc import Mapping
 from datetime import datetime
 
+from pullpass.broker.audit import Auditor, on_the_server
 from pullpass.broker.clock import Clock
 from pullpass.broker.fields import Fields
+from pullpass.broker.identity_fields import read_expiry, read_membership
 from pullpass.broker.sessions import Sessions
 from pullpass.domain import access, timestamp
 from pullpass.domain import token as token_format
 from pullpass.domain.access import Caller
+from pullpass.domain.audit import AuditAction
 from pullpass.domain.credential import Secret
 from pullpass.domain.errors import Forbidden, NotFound
 from pullpass.domain.identity import (
@@ -26,7 +29,7 @@ from pullpass.domain.identity import (
     User,
     UserType,
 )
-from pullpass.domain.record import CLUSTER_EXPECTED, is_cluster_name
+from pullpass.store.audit import Recording
 from pullpass.store.identity import IdentityStore
 
 _TOKEN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -38,7 +41,10 @@ _READ_ONLY_PROFILE = ("id", "created_at", "type", "roles", "properties")
 class IdentityService:
     """Users belong to organizations by a membership; tokens belong to users."""
 
-    def __init__(self, identity: IdentityStore, sessions: Sessions | None, clock: Clock) -> None:
+    def __init__(
+        self, identity: IdentityStore, sessions: Sessions | None, audit: Auditor, clock: Clock
+    ) -> None:
+        self._audit = audit
         self._identity = identity
         self._sessions = sessions
         self._clock = clock
@@ -75,10 +81,18 @@ class IdentityService:
         fields.done()
         now = self._clock()
         user = admin or User(str(uuid.uuid4()), "admin", UserType.USER, now)
+        founder = on_the_server(user)
         await self._identity.create_organization(
-            Organization(organization_id, name, now, user.id), user, now=now
+            Organization(organization_id, name, now, user.id),
+            user,
+            now=now,
+            audit=self._audit.change(
+                founder, [organization_id], AuditAction.CREATE_ORGANIZATION, subject_id=user.id
+            ),
         )
-        return user, await self._issue(user.id, f"init-{organization_id}", "First token", now)
+        return user, await self._issue(
+            founder, user, f"init-{organization_id}", "First token", now, also_in=organization_id
+        )
 
     async def recover_admin(self, organization_id: str) -> tuple[User, Secret]:
         """A new token for an administrator of the organization, for who holds the machine.
@@ -94,7 +108,10 @@ class IdentityService:
             )
         now = self._clock()
         token_id = f"recovered-{now:%Y%m%d-%H%M%S-%f}"
-        return admins[0], await self._issue(admins[0].id, token_id, "Made on the server", now)
+        admin = admins[0]
+        return admin, await self._issue(
+            on_the_server(admin), admin, token_id, "Made on the server", now
+        )
 
     # Users of an organization
 
@@ -129,7 +146,11 @@ class IdentityService:
             email,
             {caller.organization: membership},
         )
-        await self._identity.add_user(user, now=user.created_at)
+        await self._identity.add_user(
+            user,
+            now=user.created_at,
+            audit=self._change(caller, AuditAction.CREATE_USER, user.id, membership),
+        )
         return user
 
     async def change_member(self, caller: Caller, user_id: str, body: Mapping[str, object]) -> User:
@@ -145,7 +166,11 @@ class IdentityService:
         fields.done()
         access.require_own_making(await self.member(caller, user_id))
         user = await self._identity.set_membership(
-            user_id, caller.organization, membership, now=self._clock()
+            user_id,
+            caller.organization,
+            membership,
+            now=self._clock(),
+            audit=self._change(caller, AuditAction.UPDATE_USER, user_id, membership),
         )
         if user is None:
             raise _user_not_found(user_id)
@@ -163,7 +188,10 @@ class IdentityService:
         """
         access.require_own_making(await self.member(caller, user_id))
         removed = await self._identity.remove_member(
-            user_id, caller.organization, now=self._clock()
+            user_id,
+            caller.organization,
+            now=self._clock(),
+            audit=self._change(caller, AuditAction.DELETE_USER, user_id, None),
         )
         if not removed:
             raise _user_not_found(user_id)
@@ -191,7 +219,17 @@ class IdentityService:
             email = fields.optional_text("email", _EMAIL, "an e-mail address")
         fields.done()
         changed = await self._identity.update_profile(
-            user.id, name=name, email=email, now=self._clock()
+            user.id,
+            name=name,
+            email=email,
+            now=self._clock(),
+            audit=self._audit.change(
+                principal,
+                user.memberships,
+                AuditAction.UPDATE_USER,
+                subject_id=user.id,
+                details={"fields": ", ".join(sorted({"name", "email"} & body.keys()))},
+            ),
         )
         if changed is None:
             raise _user_not_found(user.id)
@@ -235,16 +273,25 @@ class IdentityService:
             fields.problem("type", "is not a type of token", f"'{_TOKEN_TYPE}'")
         description = fields.optional_text("description", None, "up to 500 characters", 500) or ""
         now = self._clock()
-        expires_at = _expiry(fields, now, principal)
+        expires_at = read_expiry(fields, now, principal)
         fields.done()
-        return await self._issue(
-            owner.id, token_id, description, now, principal.user.id, expires_at
-        )
+        return await self._issue(principal, owner, token_id, description, now, expires_at)
 
     async def delete_token(self, principal: Principal, user_id: str, token_id: str) -> None:
         """Revoke a token: it stops on every replica within a second. Raises as :meth:`token`."""
-        await self._token_owner(principal, user_id)
-        if not await self._identity.delete_token(user_id, token_id, now=self._clock()):
+        owner = await self._token_owner(principal, user_id)
+        if not await self._identity.delete_token(
+            user_id,
+            token_id,
+            now=self._clock(),
+            audit=self._audit.change(
+                principal,
+                owner.memberships,
+                AuditAction.DELETE_TOKEN,
+                subject_id=owner.id,
+                details={"token": token_id},
+            ),
+        ):
             raise _token_not_found(token_id)
         await self._refresh()
 
@@ -265,56 +312,51 @@ class IdentityService:
 
     async def _issue(
         self,
-        user_id: str,
+        principal: Principal,
+        owner: User,
         token_id: str,
         description: str,
         now: datetime,
-        created_by: str | None = None,
         expires_at: datetime | None = None,
+        *,
+        also_in: str | None = None,
     ) -> Secret:
+        """``also_in``: an organization that ``owner`` has just become a member of."""
         secret = token_format.generate()
-        info = TokenInfo(user_id, token_id, description, now, created_by or user_id, expires_at)
-        await self._identity.create_token(info, token_format.digest(secret.reveal()), now=now)
+        info = TokenInfo(owner.id, token_id, description, now, principal.user.id, expires_at)
+        organizations = {*owner.memberships, *([also_in] if also_in else [])}
+        details = {"token": token_id}
+        if expires_at is not None:
+            details["expires"] = timestamp.render(expires_at)
+        await self._identity.create_token(
+            info,
+            token_format.digest(secret.reveal()),
+            now=now,
+            audit=self._audit.change(
+                principal,
+                organizations,
+                AuditAction.CREATE_TOKEN,
+                subject_id=owner.id,
+                details=details,
+            ),
+        )
         return secret
+
+    def _change(
+        self, caller: Caller, action: AuditAction, user_id: str, membership: Membership | None
+    ) -> Recording:
+        details = {}
+        if membership is not None:
+            details["role"] = membership.role.value
+            if membership.cluster is not None:
+                details["cluster"] = membership.cluster
+        return self._audit.change(
+            caller.principal, [caller.organization], action, subject_id=user_id, details=details
+        )
 
     async def _refresh(self) -> None:
         if self._sessions is not None:
             await self._sessions.refresh()
-
-
-def read_membership(fields: Fields, roles: tuple[Role, ...] = tuple(Role)) -> Membership:
-    """The fields `role` (one of ``roles``) and `cluster`."""
-    role = fields.choice("role", Role, roles, None)
-    cluster = fields.optional_text("cluster", None, CLUSTER_EXPECTED, 63)
-    if role == Role.CLUSTER:
-        if cluster is None:
-            fields.problem("cluster", "is missing for the role 'cluster'", "a cluster name")
-        elif not is_cluster_name(cluster):
-            fields.problem("cluster", "is not a cluster name", CLUSTER_EXPECTED)
-    elif cluster is not None:
-        fields.problem("cluster", "is given for another role", "no cluster, or role 'cluster'")
-    return Membership(Role(role) if role else Role.READER, cluster)
-
-
-def _expiry(fields: Fields, now: datetime, principal: Principal) -> datetime | None:
-    moment: datetime | None = None
-    text = fields.optional_text("expires_at", None, timestamp.EXPECTED)
-    if text is not None:
-        try:
-            moment = timestamp.parse(text)
-        except ValueError:
-            fields.problem("expires_at", "is not a time", timestamp.EXPECTED)
-        else:
-            if moment <= now:
-                fields.problem("expires_at", "is in the past", "a time to come")
-    limit = principal.token_expires_at
-    if limit is not None and (moment is None or moment > limit):
-        fields.problem(
-            "expires_at",
-            "is later than the end of the token that you call with",
-            f"a time up to {timestamp.render(limit)}",
-        )
-    return moment
 
 
 def _user_not_found(user_id: str) -> NotFound:

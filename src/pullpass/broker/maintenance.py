@@ -9,6 +9,7 @@ import structlog
 
 from pullpass.broker.clock import Clock
 from pullpass.domain.errors import StoreUnavailable
+from pullpass.store.audit import AuditStore
 from pullpass.store.browser_sessions import BrowserSessionStore
 from pullpass.store.changes import ChangeFeed
 from pullpass.store.identity import IdentityStore
@@ -28,8 +29,9 @@ _log = structlog.get_logger("pullpass.maintenance")
 
 
 class Maintenance:
-    """Forgets old changes, long expired tokens, ended sessions, and what was issued and has ended.
-    Every replica may do it at any time.
+    """Forgets old changes, long expired tokens, ended sessions, what was issued and has ended, and
+    of the audit log what is older than ``audit_kept`` (None: nothing). Every replica may do it at
+    any time.
     """
 
     def __init__(
@@ -39,7 +41,12 @@ class Maintenance:
         browser_sessions: BrowserSessionStore,
         issued: IssuedStore,
         clock: Clock,
+        *,
+        audit: AuditStore | None = None,
+        audit_kept: timedelta | None = None,
     ) -> None:
+        self._audit = audit
+        self._audit_kept = audit_kept
         self._issued = issued
         self._browser_sessions = browser_sessions
         self._feed = feed
@@ -55,13 +62,17 @@ class Maintenance:
         )
         sessions = await self._browser_sessions.purge(now)
         issued = await self._issued.purge(now - ISSUED_KEPT)
-        if changes or tokens or sessions or issued:
+        entries = 0
+        if self._audit is not None and self._audit_kept is not None:
+            entries = await self._audit.prune_all(now - self._audit_kept)
+        if changes or tokens or sessions or issued or entries:
             _log.info(
                 "maintenance",
                 changes_forgotten=changes,
                 tokens_deleted=tokens,
                 sessions_deleted=sessions,
                 issued_forgotten=issued,
+                audit_entries_deleted=entries,
             )
 
     async def run(self) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pullpass.broker.audit import Auditor, given_fields
 from pullpass.broker.builtins import refuse_change
 from pullpass.broker.clock import Clock
 from pullpass.broker.issuing import Ending, Issuer
@@ -15,6 +16,7 @@ from pullpass.broker.vault import Vault
 from pullpass.domain import access
 from pullpass.domain import draft as drafts
 from pullpass.domain.access import Action, Caller
+from pullpass.domain.audit import AuditAction
 from pullpass.domain.credential import Credential
 from pullpass.domain.draft import Draft
 from pullpass.domain.errors import (
@@ -27,6 +29,7 @@ from pullpass.domain.errors import (
 from pullpass.domain.record import EVERY_RECORD, Health, Record, RecordFilter, health_of
 from pullpass.domain.record_types import TYPE_RULES
 from pullpass.sealing.keyring import SealBroken
+from pullpass.store.audit import Recording
 from pullpass.store.checks import CheckStore
 from pullpass.store.records import RecordStore, StoredRecord
 
@@ -53,9 +56,11 @@ class RecordService:
         snapshots: Snapshots,
         vault: Vault,
         issuer: Issuer,
+        audit: Auditor,
         clock: Clock,
     ) -> None:
         self._issuer = issuer
+        self._audit = audit
         self._records = records
         self._checks = checks
         self._snapshots = snapshots
@@ -113,7 +118,13 @@ class RecordService:
         now = self._clock()
         record = draft.record(created_at=now, created_by=caller.user_id)
         sealed = await self._vault.seal(caller.organization, draft.id, draft.creds)
-        created = await self._records.create(caller.organization, record, sealed, now=now)
+        created = await self._records.create(
+            caller.organization,
+            record,
+            sealed,
+            now=now,
+            audit=self._recording(caller, AuditAction.CREATE_REGISTRY, draft.id, fields),
+        )
         await self._snapshots.refresh(caller.organization)
         return created
 
@@ -167,6 +178,7 @@ class RecordService:
                 if_version=stored.record.version,
                 now=self._clock(),
                 ends_identity=None if ending is None else ending.identity,
+                audit=self._recording(caller, AuditAction.UPDATE_REGISTRY, record_id, fields),
             )
             if replaced is not None:
                 await self._snapshots.refresh(caller.organization)
@@ -197,6 +209,7 @@ class RecordService:
                 if_version=stored.record.version,
                 now=self._clock(),
                 ends_identity=None if ending is None else ending.identity,
+                audit=self._recording(caller, AuditAction.DELETE_REGISTRY, record_id, ()),
             ):
                 await self._snapshots.refresh(caller.organization)
                 self._issuer.end(ending)
@@ -219,6 +232,17 @@ class RecordService:
             _require_same_place(caller, stored.record, draft)
         await self._refuse_builtin_twin(caller, draft)
         return _Change(stored, creds, draft)
+
+    def _recording(
+        self, caller: Caller, action: AuditAction, record_id: str, fields: Iterable[str]
+    ) -> Recording:
+        return self._audit.change(
+            caller.principal,
+            [caller.organization],
+            action,
+            registry_id=record_id,
+            details=given_fields(fields),
+        )
 
     async def _creds_if_they_open(self, caller: Caller, stored: StoredRecord) -> Credential | None:
         try:

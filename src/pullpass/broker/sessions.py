@@ -6,11 +6,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
 
+from pullpass.broker.attempts import FailedAttempts
 from pullpass.broker.clock import Clock
 from pullpass.broker.follower import Follower
 from pullpass.domain import token as tokens
 from pullpass.domain.errors import Unauthenticated
-from pullpass.domain.identity import Principal, TokenInfo, User
+from pullpass.domain.identity import Origin, Principal, TokenInfo, User
 from pullpass.store.changes import IDENTITY_FEED, Change, ChangeFeed
 from pullpass.store.identity import IdentityStore
 
@@ -27,6 +28,7 @@ class Sessions:
         self._feed = feed
         self._follower = follower
         self._clock = clock
+        self._attempts = FailedAttempts()
         self._known: OrderedDict[str, tuple[TokenInfo, User]] = OrderedDict()
         self._by_user: dict[str, set[str]] = {}
 
@@ -35,11 +37,12 @@ class Sessions:
         heads = await self._feed.heads((IDENTITY_FEED,))
         self._follower.watch(IDENTITY_FEED, heads.get(IDENTITY_FEED, 0), self._apply)
 
-    async def authenticate(self, token: str) -> Principal:
-        """The caller that ``token`` stands for.
+    async def authenticate(self, token: str, origin: Origin | None = None) -> Principal:
+        """The caller that ``token`` stands for; ``origin`` is the call that it came with.
 
         Raises:
             Unauthenticated: malformed, unknown, revoked or expired.
+            TooManyAttempts: it is not known here, and too many from its address were unknown.
             StoreUnavailable: the database does not answer, and memory is too old to be used.
         """
         if not tokens.is_well_formed(token):
@@ -47,9 +50,9 @@ class Sessions:
                 "The token is malformed: it may have been cut off or mistyped.",
                 code="malformed_token",
             )
-        return await self.authenticate_digest(tokens.digest(token))
+        return await self.authenticate_digest(tokens.digest(token), origin)
 
-    async def authenticate_digest(self, digest: str) -> Principal:
+    async def authenticate_digest(self, digest: str, origin: Origin | None = None) -> Principal:
         """The caller of the token with that digest.
 
         Raises:
@@ -57,13 +60,19 @@ class Sessions:
             StoreUnavailable: as :meth:`authenticate`.
         """
         await self._follower.ensure_fresh()
-        found = self._known.get(digest) or await self._look_up(digest)
+        found = self._known.get(digest)
+        if found is None:
+            address = None if origin is None else origin.address
+            self._attempts.require(address, self._clock())
+            found = await self._look_up(digest)
+            if found is None:
+                self._attempts.failed(address, self._clock())
         if found is None:
             raise Unauthenticated("The token is unknown or was revoked.", code="invalid_token")
         info, user = found
         if _expired(info, self._clock()):
             raise Unauthenticated("The token has expired. Ask for a new one.", code="expired_token")
-        return Principal(user, info.id, info.expires_at, info.subject)
+        return Principal(user, info.id, info.expires_at, info.subject, origin)
 
     async def refresh(self) -> None:
         """Make a change to users or tokens that was just committed visible here at once."""

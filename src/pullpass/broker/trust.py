@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeGuard
 
+from pullpass.broker.audit import Auditor, given_fields
 from pullpass.broker.clock import Clock
 from pullpass.broker.fields import Fields
-from pullpass.broker.identity import read_membership
+from pullpass.broker.identity_fields import read_membership
 from pullpass.broker.sessions import Sessions
 from pullpass.domain.access import Caller
+from pullpass.domain.audit import AuditAction
 from pullpass.domain.errors import Conflict, NotFound
 from pullpass.domain.identity import Membership, Role
 from pullpass.domain.issuers import URL_EXPECTED, issuer_problem, missing_pin
@@ -27,6 +29,7 @@ from pullpass.domain.trust import (
     TrustRule,
     default_audience,
 )
+from pullpass.store.audit import Recording
 from pullpass.store.trust import TrustStore
 
 _FIELDS = ("id", "issuer", "audience", "claims", "role", "cluster", "registries", "lifetime")
@@ -47,7 +50,8 @@ _ATTEMPTS = 5
 class TrustService:
     """Rules are read from the database, also for each exchange, so that a change holds at once."""
 
-    def __init__(self, store: TrustStore, sessions: Sessions, clock: Clock) -> None:
+    def __init__(self, store: TrustStore, sessions: Sessions, audit: Auditor, clock: Clock) -> None:
+        self._audit = audit
         self._store = store
         self._sessions = sessions
         self._clock = clock
@@ -74,7 +78,8 @@ class TrustService:
             Conflict: there is a rule with this id.
         """
         rule = _read(body, caller.organization, str(uuid.uuid4()), self._clock(), caller.user_id)
-        return await self._store.create(caller.organization, rule)
+        audit = self._change(caller, AuditAction.CREATE_TRUST_RULE, rule.id, body)
+        return await self._store.create(caller.organization, rule, audit=audit)
 
     async def change(self, caller: Caller, rule_id: str, body: Mapping[str, object]) -> TrustRule:
         """The rule after ``body`` was laid over it: what is absent stays, None is the default.
@@ -102,6 +107,7 @@ class TrustService:
                 caller.organization,
                 dataclasses.replace(after, version=before.version),
                 now=self._clock(),
+                audit=self._change(caller, AuditAction.UPDATE_TRUST_RULE, rule_id, body),
             )
             if replaced is not None:
                 await self._sessions.refresh()
@@ -119,9 +125,21 @@ class TrustService:
         """
         while True:
             rule = await self.rule(caller, rule_id)
-            if await self._store.delete(caller.organization, rule, now=self._clock()):
+            audit = self._change(caller, AuditAction.DELETE_TRUST_RULE, rule_id, ())
+            if await self._store.delete(caller.organization, rule, now=self._clock(), audit=audit):
                 await self._sessions.refresh()
                 return
+
+    def _change(
+        self, caller: Caller, action: AuditAction, rule_id: str, fields: Iterable[str]
+    ) -> Recording:
+        return self._audit.change(
+            caller.principal,
+            [caller.organization],
+            action,
+            subject_id=rule_id,
+            details=given_fields(fields),
+        )
 
 
 def _fields_of(rule: TrustRule) -> dict[str, object]:

@@ -20,6 +20,9 @@ from pullpass.client.errors import ApiError, ClientError
 ENTRIES = {
     "init": Entry("pullpass.cli.init:init", "Set up a server."),
     "serve": Entry("pullpass.cli.serve:serve", "Run a server."),
+    "backup": Entry("pullpass.cli.backup:backup", "Copy a server's database into a file."),
+    "restore": Entry("pullpass.cli.backup:restore", "Fill an empty database from a backup."),
+    "keys": Entry("pullpass.cli.keys:keys", "Show and rotate a server's master key."),
     "registry": Entry("pullpass.cli.registry:registry", "List, write and check registry records."),
     "match": Entry("pullpass.cli.images:match", "Say which record each IMAGE matches, and why."),
     "creds": Entry("pullpass.cli.images:creds", "Print the credential for IMAGE."),
@@ -47,6 +50,7 @@ ENTRIES = {
     ),
     "login": Entry("pullpass.cli.login:login", "Keep a server and a token for this user."),
     "logout": Entry("pullpass.cli.login:logout", "Forget them."),
+    "audit": Entry("pullpass.cli.audit:audit", "Read, export and verify the audit log."),
     "whoami": Entry("pullpass.cli.user:whoami", "Show whose token this is, and its roles."),
     "completion": Entry(
         "pullpass.cli.completion:completion", "Print the completion script of a shell."

@@ -36,6 +36,8 @@ def storage_options(function: _Function) -> _Function:
 @click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", metavar="PORT", help="Port to listen on.  [default: 8080]")
 @click.option("--socket", metavar="FILE", help="Unix socket to listen on, instead of a port.")
+@click.option("--tls-cert", metavar="FILE", help="Serve HTTPS with this PEM certificate chain.")
+@click.option("--tls-key", metavar="FILE", help="The PEM key of the certificate.")
 @click.option("--workers", metavar="N", help="Worker processes.  [default: 1]")
 @click.option("--log-format", metavar="FORMAT", help="json or console.  [default: json]")
 @click.option(

@@ -164,6 +164,13 @@ class TrustRules(Group):
     test = of_own(trust.test_rules)
 
 
+class Audit(Group):
+    """The audit log of the client's organization."""
+
+    iterate = each_of_own(operations.list_audit_entries)
+    export = each_of_own(operations.export_audit_entries)
+
+
 class CompatibleRegistry(Group):
     """The operations of the compatible API, under their names there."""
 
@@ -200,6 +207,7 @@ class AsyncClient(Group):
         self.users = Users(self._driver)
         self.tokens = Tokens(self._driver)
         self.trust_rules = TrustRules(self._driver)
+        self.audit = Audit(self._driver)
 
     image_creds = of_own(operations.image_creds)
     host_creds = of_own(operations.host_creds)

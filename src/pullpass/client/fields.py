@@ -66,6 +66,10 @@ class Fields:
         value = self._fields.get(name)
         return None if value is None else Fields(value, self._at(name))._fields
 
+    def whole(self) -> Mapping[str, object]:
+        """The object itself as it came."""
+        return self._fields
+
     def each(self, name: str, read: Callable[[Fields], T]) -> tuple[T, ...]:
         """Every object of a list; an absent list is empty."""
         value = self._fields.get(name)

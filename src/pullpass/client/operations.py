@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from pullpass.client import wire
+from pullpass.client import timestamp, wire
 from pullpass.client.accounts import IssuedToken, Organization, Profile, TokenInfo, User
+from pullpass.client.audit import AuditEntry
 from pullpass.client.fields import Fields, decode, each
 from pullpass.client.models import (
     Check,
@@ -206,6 +207,59 @@ def create_token(
 def delete_token(user_id: str, token_id: str) -> Operation[None]:
     """Revoke a token: every replica refuses it within a second."""
     return wire.delete(path("users", user_id, "tokens", token_id))
+
+
+def list_audit_entries(
+    organization: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    user_id: str | None = None,
+    registry_id: str | None = None,
+    action: str | None = None,
+    result: str | None = None,
+    per_page: int = 100,
+) -> Operation[Page[AuditEntry]]:
+    """The audit log, newest first, fetched ``per_page`` (1 to 1000) at a time; what is not None
+    narrows it. ``result`` is `ok` or `refused`; times are aware.
+    """
+    query = {
+        "from": None if since is None else timestamp.render(since),
+        "to": None if until is None else timestamp.render(until),
+        "user_id": user_id,
+        "registry_id": registry_id,
+        "action": action,
+        "result": result,
+        "per_page": str(per_page),
+    }
+    return _audit_page(organization, query, None)
+
+
+def export_audit_entries(
+    organization: str, *, after: int = 0, per_page: int = 1000
+) -> Operation[Page[AuditEntry]]:
+    """The audit log in the order of its chain, from the entry behind number ``after`` on."""
+
+    def read(response: Response) -> Page[AuditEntry]:
+        found = each(decode(response.body), AuditEntry.read)
+        if len(found) < per_page:
+            return Page(found)
+        following = export_audit_entries(organization, after=found[-1].sequence, per_page=per_page)
+        return Page(found, following)
+
+    query = {"after": str(after), "per_page": str(per_page)}
+    return wire.get(path("orgs", organization, "audit-logs"), query, read)
+
+
+def _audit_page(
+    organization: str, query: Mapping[str, str | None], page: str | None
+) -> Operation[Page[AuditEntry]]:
+    def read(response: Response) -> Page[AuditEntry]:
+        after = next_page(response.headers.get("link", ""))
+        following = None if after is None else _audit_page(organization, query, after)
+        return Page(each(decode(response.body), AuditEntry.read), following)
+
+    return wire.get(path("orgs", organization, "audit-logs"), {**query, "page": page}, read)
 
 
 def _registries(organization: str, *rest: str) -> str:

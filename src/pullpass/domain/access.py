@@ -28,6 +28,7 @@ class Action(StrEnum):
     WRITE_USERS = "change the organization's users"
     READ_TRUST = "read trust rules"
     WRITE_TRUST = "change trust rules"
+    READ_AUDIT = "read the audit log"
 
 
 _METADATA = frozenset({Action.READ_ORGANIZATION, Action.READ_RECORDS})

@@ -12,6 +12,7 @@
     ├── NotFound                     no such thing, or not for this caller to know
     ├── Conflict                     the id or the prefix is taken
     ├── PreconditionFailed           If-Match names an older version
+    ├── TooManyAttempts              an address came with too many unknown tokens
     ├── ExchangeFailed               the upstream gave no credential
     │   ├── ExchangeRejected         it refuses the stored one: waiting does not help
     │   ├── ExchangeThrottled        it was asked too often
@@ -125,6 +126,16 @@ class Conflict(PullpassError):
 
 class PreconditionFailed(PullpassError):
     default_code = "precondition_failed"
+
+
+class TooManyAttempts(PullpassError):
+    """``retry_after`` is in seconds."""
+
+    default_code = "too_many_attempts"
+
+    def __init__(self, message: str, *, retry_after: int = 60) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ExchangeFailed(PullpassError):

@@ -80,12 +80,29 @@ class TokenInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The call that something was asked by, as the audit log shows it.
+
+    ``status`` is what the call answers where it succeeds. ``request_id``, ``address`` and
+    ``user_agent`` are None for what is done on the server's machine.
+    """
+
+    method: str
+    path: str
+    status: int
+    request_id: str | None = None
+    address: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller: the user, and the token that it came with; ``subject`` as in
-    :class:`TokenInfo`.
+    """An authenticated caller: the user, the token that it came with, and the call; ``subject`` as
+    in :class:`TokenInfo`.
     """
 
     user: User
     token_id: str
     token_expires_at: datetime | None = None
     subject: str | None = None
+    origin: Origin | None = None

@@ -20,7 +20,7 @@ from pullpass.sealing.master_key import KeyWrapper, MasterKeyError
 
 _VERSION = b"\x01"
 CHECK_SETTING = "master_key_check"
-_CHECK_CONTEXT = b"pullpass/master-key-check"
+CHECK_CONTEXT = b"pullpass/master-key-check"
 _CHECK_PLAIN = b"pullpass"
 
 
@@ -99,31 +99,32 @@ class Keyring:
     async def _new_data_key(self, organization: str, now: datetime) -> aead.Aead:
         handle = tink.new_keyset_handle(aead.aead_key_templates.AES256_GCM)
         plain = proto_keyset_format.serialize(handle, secret_key_access.TOKEN)
-        wrapped = await self._wrapper.wrap(bytes(plain), _data_key_context(organization))
+        wrapped = await self._wrapper.wrap(bytes(plain), data_key_context(organization))
         kept = await self._data_keys.put_data_key_once(organization, wrapped, now=now)
         return await self._unwrap(organization, kept)
 
     async def _unwrap(self, organization: str, wrapped: bytes) -> aead.Aead:
-        plain = await self._wrapper.unwrap(wrapped, _data_key_context(organization))
+        plain = await self._wrapper.unwrap(wrapped, data_key_context(organization))
         handle = proto_keyset_format.parse(plain, secret_key_access.TOKEN)
         cipher: aead.Aead = handle.primitive(aead.Aead)
         self._aeads[organization] = cipher
         return cipher
 
 
-def _data_key_context(organization: str) -> bytes:
+def data_key_context(organization: str) -> bytes:
+    """What an organization's data key is wrapped for."""
     return f"pullpass/data-key/{organization}".encode()
 
 
 async def new_check(wrapper: KeyWrapper) -> bytes:
     """A value that only the same master key opens; kept in the database under CHECK_SETTING."""
-    return await wrapper.wrap(_CHECK_PLAIN, _CHECK_CONTEXT)
+    return await wrapper.wrap(_CHECK_PLAIN, CHECK_CONTEXT)
 
 
 async def verify(wrapper: KeyWrapper, check: bytes, source: str) -> None:
     """Raises MasterKeyError where ``wrapper`` is not the key that ``check`` was made with."""
     try:
-        await wrapper.unwrap(check, _CHECK_CONTEXT)
+        await wrapper.unwrap(check, CHECK_CONTEXT)
     except MasterKeyError:
         raise MasterKeyError(
             f"The master key from {source} is not the one that this database is sealed with. "

@@ -1,8 +1,8 @@
 """The master key: it wraps data keys, and nothing else.
 
 :class:`KeyWrapper` is the room for a remote key management service; :class:`LocalMasterKey`
-is a Tink keyset (https://developers.google.com/tink) held by this process, read from a file
-or from the environment.
+is a Tink keyset (https://developers.google.com/tink) held by this process, and
+:class:`FileMasterKey` one in a file that may be replaced while this process runs.
 """
 
 from __future__ import annotations
@@ -52,6 +52,28 @@ class LocalMasterKey:
             raise MasterKeyError("The master key does not open what is sealed.") from None
 
 
+class FileMasterKey:
+    """The keyset in a file as it is at each call, so that a rotated one needs no restart.
+
+    Calls are rare: a data key is unwrapped once for each organization and process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def wrap(self, plain: bytes, context: bytes) -> bytes:
+        return await self._key().wrap(plain, context)
+
+    async def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        return await self._key().unwrap(wrapped, context)
+
+    def _key(self) -> LocalMasterKey:
+        key = read_file(self._path)
+        if key is None:
+            raise MasterKeyError(f"The master key file {self._path} is gone.")
+        return key
+
+
 def generate() -> str:
     """A new master key: a Tink JSON keyset with one AES-256-GCM key."""
     aead.register()
@@ -66,12 +88,7 @@ def parse(text: str, source: str) -> LocalMasterKey:
         MasterKeyError: it is neither; names ``source``, never the text.
     """
     aead.register()
-    text = text.strip()
-    if not text.startswith("{"):
-        try:
-            text = base64.b64decode(text, validate=True).decode()
-        except (binascii.Error, ValueError):
-            text = ""
+    text = decode(text)
     try:
         return LocalMasterKey(json_proto_keyset_format.parse(text, secret_key_access.TOKEN))
     except tink.TinkError:
@@ -79,6 +96,17 @@ def parse(text: str, source: str) -> LocalMasterKey:
             f"{source} does not hold a master key: expected a Tink JSON keyset, "
             "as the first start of Pullpass writes it, or its Base64."
         ) from None
+
+
+def decode(text: str) -> str:
+    """The JSON in ``text``, which is that or its Base64; empty where it is neither."""
+    text = text.strip()
+    if text.startswith("{"):
+        return text
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def read_file(path: Path) -> LocalMasterKey | None:

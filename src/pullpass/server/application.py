@@ -14,6 +14,7 @@ from pullpass.api.app import create_app
 from pullpass.api.call import Services
 from pullpass.api.errors import status_of
 from pullpass.api.metrics import Metrics
+from pullpass.broker.audit import AuditLog, Auditor
 from pullpass.broker.browser_sessions import BrowserSessions
 from pullpass.broker.builtins import BuiltinRecords
 from pullpass.broker.checks import CheckService
@@ -41,6 +42,8 @@ from pullpass.exchange.probe import Prober
 from pullpass.sealing.keyring import Keyring
 from pullpass.server.settings import Settings, load_builtins
 from pullpass.server.startup import prepare
+from pullpass.store.audit import AuditStore
+from pullpass.store.audit_reading import AuditReader
 from pullpass.store.browser_sessions import BrowserSessionStore
 from pullpass.store.changes import ChangeFeed
 from pullpass.store.checks import CheckStore
@@ -63,16 +66,20 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
         SettingsError, MasterKeyError, StoreUnavailable: nothing was started.
     """
     builtins = BuiltinRecords(load_builtins(settings.config))
-    database, key = await prepare(settings)
+    prepared = await prepare(settings)
+    database = prepared.database
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
+        audit_store = AuditStore(database, prepared.audit_key)
+        audit = Auditor(audit_store, utc_now, status_of)
+        stack.push_async_callback(audit.close)
         feed = ChangeFeed(database)
         follower = Follower(feed)
         identity_store = IdentityStore(database)
         record_store = RecordStore(database)
         check_store = CheckStore(database)
         trust_store = TrustStore(database)
-        keyring = Keyring(key, KeyStore(database))
+        keyring = Keyring(prepared.master_key, KeyStore(database))
         vault = Vault(keyring, utc_now)
         metrics = Metrics()
         guard = AddressGuard(settings.allow_networks)
@@ -94,14 +101,18 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
         snapshots = Snapshots(record_store, follower, builtins, issuer.forget)
         await sessions.start()
         await follower.catch_up()
-        credentials = CredentialService(snapshots, record_store, builtins, vault, issuer)
+        credentials = CredentialService(snapshots, record_store, builtins, vault, issuer, audit)
         services = Services(
-            records=RecordService(record_store, check_store, snapshots, vault, issuer, utc_now),
+            records=RecordService(
+                record_store, check_store, snapshots, vault, issuer, audit, utc_now
+            ),
             credentials=credentials,
-            checks=CheckService(credentials, check_store, Prober(guard), utc_now),
-            identity=IdentityService(identity_store, sessions, utc_now),
-            trust=TrustService(trust_store, sessions, utc_now),
-            federation=FederationService(trust_store, Issuers(guard), utc_now),
+            checks=CheckService(credentials, check_store, Prober(guard), audit, utc_now),
+            identity=IdentityService(identity_store, sessions, audit, utc_now),
+            trust=TrustService(trust_store, sessions, audit, utc_now),
+            federation=FederationService(trust_store, Issuers(guard), audit, utc_now),
+            audit=audit,
+            audit_log=AuditLog(AuditReader(database)),
             sessions=sessions,
             health=Health(database, follower),
             metrics=metrics,
@@ -119,12 +130,19 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
             live=LiveRevisions(feed, follower, snapshots),
             clock=utc_now,
         )
+        kept = settings.audit_retention_days
         maintenance = Maintenance(
-            feed, identity_store, browser_session_store, issued_store, utc_now
+            feed,
+            identity_store,
+            browser_session_store,
+            issued_store,
+            utc_now,
+            audit=audit_store,
+            audit_kept=timedelta(days=kept) if kept else None,
         )
         for work in (follower.run(), issuer.run(), maintenance.run()):
             stack.push_async_callback(_stop, asyncio.create_task(work))
-        yield create_app(services, create_pages(pages, status_of))
+        yield create_app(services, create_pages(pages, status_of), settings.trusted_proxies)
 
 
 class Application:

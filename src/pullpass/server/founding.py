@@ -6,11 +6,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from pullpass.api.errors import status_of
+from pullpass.broker.audit import Auditor
 from pullpass.broker.clock import utc_now
 from pullpass.broker.identity import IdentityService
 from pullpass.domain.credential import Secret
 from pullpass.server.settings import Settings
 from pullpass.server.startup import prepare
+from pullpass.store.audit import AuditStore
 from pullpass.store.identity import IdentityStore
 
 
@@ -41,8 +44,10 @@ async def recover(settings: Settings, organization: str) -> Founded:
 
 @contextlib.asynccontextmanager
 async def _identity(settings: Settings) -> AsyncIterator[IdentityService]:
-    database, _ = await prepare(settings)
+    prepared = await prepare(settings)
+    database = prepared.database
+    audit = Auditor(AuditStore(database, prepared.audit_key), utc_now, status_of)
     try:
-        yield IdentityService(IdentityStore(database), None, utc_now)
+        yield IdentityService(IdentityStore(database), None, audit, utc_now)
     finally:
         await database.close()

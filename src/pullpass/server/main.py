@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import ssl
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp
 
 from pullpass.domain.errors import PullpassError
 from pullpass.server import logs
-from pullpass.server.settings import Settings, load_builtins
+from pullpass.server.settings import Settings, SettingsError, load_builtins
 from pullpass.server.startup import prepare
 
 _GRACE_SECONDS = 15
@@ -40,6 +41,7 @@ def serve(settings: Settings) -> None:
     """
     logs.configure(settings.log_format, settings.log_level)
     load_builtins(settings.config)
+    _check_tls(settings)
     asyncio.run(_check(settings))
     if settings.socket is not None:
         _make_way(settings.socket)
@@ -52,6 +54,8 @@ def serve(settings: Settings) -> None:
         uds_permissions=0o666 if settings.socket is not None else None,
         interface=Interfaces.ASGI,
         workers=settings.workers,
+        ssl_cert=settings.tls_cert,
+        ssl_key=settings.tls_key,
         http=HTTPModes.http1,
         websockets=False,
         log_enabled=False,
@@ -61,6 +65,21 @@ def serve(settings: Settings) -> None:
     server.on_startup(partial(_announce, settings))
     with _metrics_folder(settings.workers):
         server.serve(target_loader=partial(_load, settings), wrap_loader=False)
+
+
+def _check_tls(settings: Settings) -> None:
+    """Raises SettingsError where the certificate and its key cannot be used."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # Asked for a password, it would wait for somebody to type it.
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=lambda: "")
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(
+            f"The TLS certificate {settings.tls_cert} with the key {settings.tls_key} cannot be "
+            f"used: {error.strerror or error}."
+        ) from None
 
 
 def _bindable(settings: Settings) -> str:
@@ -125,11 +144,12 @@ def _load(settings: Settings) -> ASGIApp:
 
 
 def _announce(settings: Settings) -> None:
+    scheme = "http" if settings.tls_cert is None else "https"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"unix://{settings.socket}" if settings.socket else f"http://{host}:{settings.port}"
+    url = f"unix://{settings.socket}" if settings.socket else f"{scheme}://{host}:{settings.port}"
     _log.info("listening", url=url, workers=settings.workers, data_dir=str(settings.data_dir))
 
 
 async def _check(settings: Settings) -> None:
-    database, _ = await prepare(settings)
-    await database.close()
+    prepared = await prepare(settings)
+    await prepared.database.close()

@@ -29,6 +29,7 @@ _NUMBERS: Mapping[str, tuple[int, int]] = {
     "port": (1, 65535),
     "workers": (1, 64),
     "min_credential_seconds": (0, 86400),
+    "audit_retention_days": (0, 36500),
 }
 _DEFAULTS: Mapping[str, str] = {
     "host": "127.0.0.1",
@@ -39,8 +40,18 @@ _DEFAULTS: Mapping[str, str] = {
     "log_level": "info",
     "ambient_identity": "off",
     "min_credential_seconds": "900",
+    "audit_retention_days": "0",
 }
-_OPTIONAL = ("socket", "database", "master_key_file", "allow_networks", "oidc_token_file")
+_OPTIONAL = (
+    "socket",
+    "database",
+    "master_key_file",
+    "allow_networks",
+    "oidc_token_file",
+    "trusted_proxies",
+    "tls_cert",
+    "tls_key",
+)
 _NAMES = tuple(_DEFAULTS) + _OPTIONAL
 _PREFIX = "PULLPASS_"
 _MASTER_KEY = "PULLPASS_MASTER_KEY"
@@ -59,7 +70,9 @@ class Settings:
     ``socket``: a Unix socket to listen on instead of host and port; ``ambient_identity``:
     whether records may use the server's own cloud identity; ``oidc_token_file``: the server's
     own OIDC token, for Quay; ``min_credential_seconds``: what is left at least of a short-lived
-    credential that is handed out, where its lifetime allows.
+    credential that is handed out, where its lifetime allows; ``audit_retention_days``: how long
+    the audit log is kept, 0 for ever; ``trusted_proxies``: whose `X-Forwarded-For` is believed;
+    ``tls_cert`` and ``tls_key``: PEM files, to serve HTTPS.
     """
 
     host: str
@@ -76,6 +89,10 @@ class Settings:
     oidc_token_file: Path | None = None
     min_credential_seconds: int = 900
     socket: Path | None = None
+    audit_retention_days: int = 0
+    trusted_proxies: tuple[Network, ...] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     config: Path | None = None
 
     @property
@@ -108,6 +125,8 @@ def load(
                 values[name] = str(value)
                 problems += _problems(name, source, str(value))
                 break
+    if ("tls_cert" in values) != ("tls_key" in values):
+        problems.append("A TLS certificate and its key go together: give both, or neither.")
     if problems:
         raise SettingsError(" ".join(problems))
     data_dir = Path(values["data_dir"]).absolute()
@@ -126,6 +145,10 @@ def load(
         oidc_token_file=_path(values.get("oidc_token_file")),
         min_credential_seconds=int(values["min_credential_seconds"]),
         socket=_path(values.get("socket")),
+        audit_retention_days=int(values["audit_retention_days"]),
+        trusted_proxies=parse_networks(values.get("trusted_proxies", "")),
+        tls_cert=_path(values.get("tls_cert")),
+        tls_key=_path(values.get("tls_key")),
         config=_path(config),
     )
 
@@ -218,7 +241,7 @@ def _problems(name: str, source: str, value: str) -> list[str]:
             return [f"{source} is {value!r}; expected a number from {lowest} to {highest}."]
     if name == "database" and not value.startswith(("sqlite:///", "postgres://", "postgresql://")):
         return [f"{source} must be a URL that starts with sqlite:/// or postgresql://."]
-    if name == "allow_networks":
+    if name in ("allow_networks", "trusted_proxies"):
         try:
             parse_networks(value)
         except ValueError as error:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pullpass.domain.errors import Conflict
 from pullpass.domain.identity import Membership, Organization, Role, User
+from pullpass.store.audit import Recording, unrecorded
 from pullpass.store.changes import IDENTITY_FEED, announce
 from pullpass.store.engine import in_chunks
 from pullpass.store.schema import memberships, organizations, users
@@ -47,7 +48,12 @@ class IdentityStore(TokenStore):
         return sorted(found, key=attrgetter("id"))
 
     async def create_organization(
-        self, organization: Organization, admin: User, *, now: datetime
+        self,
+        organization: Organization,
+        admin: User,
+        *,
+        now: datetime,
+        audit: Recording = unrecorded,
     ) -> None:
         """Create it with ``admin`` as its administrator, who is created where missing.
 
@@ -76,6 +82,7 @@ class IdentityStore(TokenStore):
             if await find_user(connection, admin.id) is None:
                 await insert_user(connection, admin)
             await put_membership(connection, admin.id, organization.id, Membership(Role.ADMIN))
+            await audit(connection)
 
     async def user(self, user_id: str) -> User | None:
         """The user with all memberships."""
@@ -90,7 +97,7 @@ class IdentityStore(TokenStore):
         async with self._database.read() as connection:
             return await find_users(connection, users.c.id.in_(of_organization))
 
-    async def add_user(self, user: User, *, now: datetime) -> None:
+    async def add_user(self, user: User, *, now: datetime, audit: Recording = unrecorded) -> None:
         """Create a user with its memberships.
 
         Raises:
@@ -103,9 +110,16 @@ class IdentityStore(TokenStore):
             for organization, membership in user.memberships.items():
                 await require_organization(connection, organization)
                 await put_membership(connection, user.id, organization, membership)
+            await audit(connection)
 
     async def update_profile(
-        self, user_id: str, *, name: str, email: str | None, now: datetime
+        self,
+        user_id: str,
+        *,
+        name: str,
+        email: str | None,
+        now: datetime,
+        audit: Recording = unrecorded,
     ) -> User | None:
         """The user as it is then; None where there is none.
 
@@ -120,10 +134,17 @@ class IdentityStore(TokenStore):
             await require_free_email(connection, user_id, email)
             change = update(users).where(users.c.id == user_id).values(name=name, email=email)
             await connection.execute(change)
+            await audit(connection)
             return await find_user(connection, user_id)
 
     async def set_membership(
-        self, user_id: str, organization: str, membership: Membership, *, now: datetime
+        self,
+        user_id: str,
+        organization: str,
+        membership: Membership,
+        *,
+        now: datetime,
+        audit: Recording = unrecorded,
     ) -> User | None:
         """Add the user to the organization or change its role; None where there is no such user.
 
@@ -141,9 +162,12 @@ class IdentityStore(TokenStore):
             if organization in user.memberships and membership.role is not Role.ADMIN:
                 await require_other_admin(connection, organization, user)
             await put_membership(connection, user_id, organization, membership)
+            await audit(connection)
             return await find_user(connection, user_id)
 
-    async def remove_member(self, user_id: str, organization: str, *, now: datetime) -> bool:
+    async def remove_member(
+        self, user_id: str, organization: str, *, now: datetime, audit: Recording = unrecorded
+    ) -> bool:
         """Whether the membership was removed; False where there was none.
 
         A user left without any membership is deleted, with its tokens.
@@ -167,6 +191,7 @@ class IdentityStore(TokenStore):
                         memberships.c.organization_id == organization,
                     )
                 )
+            await audit(connection)
         return True
 
 

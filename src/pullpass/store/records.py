@@ -25,6 +25,7 @@ from pullpass.domain.record import (
     Secrets,
 )
 from pullpass.domain.record_types import RecordType
+from pullpass.store.audit import Recording, unrecorded
 from pullpass.store.changes import announce, head_of, organization_feed
 from pullpass.store.checks import drop_check
 from pullpass.store.engine import Database, in_chunks
@@ -58,7 +59,9 @@ class StoredRecord:
 
 
 class RecordStore:
-    """Each write goes to the organization's change feed, in the same transaction."""
+    """Each write goes to the organization's change feed, in the same transaction, and so does
+    what ``audit`` adds.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -130,7 +133,13 @@ class RecordStore:
             return await head_of(connection, organization_feed(organization))
 
     async def create(
-        self, organization: str, record: Record, sealed: bytes | None, *, now: datetime
+        self,
+        organization: str,
+        record: Record,
+        sealed: bytes | None,
+        *,
+        now: datetime,
+        audit: Recording = unrecorded,
     ) -> Record:
         """Returns the record as stored, with its version; ``created_at`` is ``now`` if None.
 
@@ -156,6 +165,7 @@ class RecordStore:
                     **_changeable(created, sealed),
                 )
             )
+            await audit(connection)
         return created
 
     async def replace(
@@ -167,6 +177,7 @@ class RecordStore:
         if_version: int,
         now: datetime,
         ends_identity: str | None = None,
+        audit: Recording = unrecorded,
     ) -> Record | None:
         """Overwrite the record of that id, except who created it and when.
 
@@ -190,7 +201,9 @@ class RecordStore:
             )
             if ends_identity is not None:
                 await drop_issued(connection, organization, ends_identity)
-            return _record((await connection.execute(query)).one())
+            replaced = _record((await connection.execute(query)).one())
+            await audit(connection)
+            return replaced
 
     async def delete(
         self,
@@ -200,6 +213,7 @@ class RecordStore:
         if_version: int | None,
         now: datetime,
         ends_identity: str | None = None,
+        audit: Recording = unrecorded,
     ) -> bool:
         """Whether it was deleted: False where it is gone, or its version is another.
 
@@ -215,6 +229,7 @@ class RecordStore:
             await drop_check(connection, organization, record_id)
             if ends_identity is not None:
                 await drop_issued(connection, organization, ends_identity)
+            await audit(connection)
         return True
 
 

@@ -243,3 +243,38 @@ changes = Table(
     Column("at", Milliseconds, nullable=False),
 )
 Index("changes_at", changes.c.at)
+
+# No foreign keys: the log outlives what it tells of. What ``hash`` and the seals are made of is in
+# ``pullpass.domain.audit``; the columns between ``at`` and ``document`` only find an entry.
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    Column("organization_id", SortedText, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("at", Milliseconds, nullable=False),
+    Column("action", SortedText, nullable=False),
+    Column("user_id", SortedText, nullable=False),
+    Column("registry_id", SortedText),
+    Column("result", SortedText, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("seal", LargeBinary, nullable=False),
+)
+Index(
+    "audit_entries_at",
+    audit_entries.c.organization_id,
+    audit_entries.c.at,
+    audit_entries.c.sequence,
+)
+
+audit_chains = Table(
+    "audit_chains",
+    metadata,
+    Column("organization_id", SortedText, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("seal", LargeBinary),
+    Column("pruned_sequence", BigInteger, nullable=False),
+    Column("pruned_hash", LargeBinary, nullable=False),
+    Column("pruned_seal", LargeBinary),
+)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pullpass.domain.errors import Conflict, NotFound
 from pullpass.domain.identity import TokenInfo, User
+from pullpass.store.audit import Recording, unrecorded
 from pullpass.store.changes import IDENTITY_FEED, announce
 from pullpass.store.engine import Database, insert
 from pullpass.store.schema import tokens, users
@@ -29,7 +30,10 @@ _COLUMNS = (
 
 
 class TokenStore:
-    """Deleting a token is announced as a change of its user; a new one is simply looked up."""
+    """Deleting a token is announced as a change of its user; a new one is simply looked up.
+
+    ``audit`` adds to a change what is written with it, in its transaction.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -61,7 +65,9 @@ class TokenStore:
             found = _infos(await connection.execute(query))
         return found[0] if found else None
 
-    async def create_token(self, info: TokenInfo, digest: str, *, now: datetime) -> None:
+    async def create_token(
+        self, info: TokenInfo, digest: str, *, now: datetime, audit: Recording = unrecorded
+    ) -> None:
         """Store a token by its digest.
 
         Raises:
@@ -80,8 +86,11 @@ class TokenStore:
                     code="token_id_taken",
                     details={"field": "id"},
                 )
+            await audit(connection)
 
-    async def delete_token(self, user_id: str, token_id: str, *, now: datetime) -> bool:
+    async def delete_token(
+        self, user_id: str, token_id: str, *, now: datetime, audit: Recording = unrecorded
+    ) -> bool:
         """Whether it was deleted; False where there is none."""
         async with self._database.write() as connection:
             await announce(connection, IDENTITY_FEED, CHANGE_KIND, user_id, now)
@@ -89,6 +98,7 @@ class TokenStore:
             if (await connection.execute(query)).rowcount == 0:
                 await connection.rollback()
                 return False
+            await audit(connection)
         return True
 
     async def purge_expired_tokens(self, before: datetime, exchanged_before: datetime) -> int:

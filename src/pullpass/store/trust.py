@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 from pullpass.domain.errors import Conflict
 from pullpass.domain.identity import TokenInfo, User, UserType
 from pullpass.domain.trust import TrustRule
+from pullpass.store.audit import Recording, unrecorded
 from pullpass.store.changes import IDENTITY_FEED, announce
 from pullpass.store.engine import Database
 from pullpass.store.schema import memberships, tokens, trust_rules, users
@@ -22,6 +23,7 @@ from pullpass.store.users import insert_user, membership_of, put_membership, req
 class TrustStore:
     """A rule's user comes and goes with it. Each change of a rule ends the tokens that were given
     under it, and is announced as a change of its user, so that every replica forgets them.
+    ``audit`` adds to a change what is written with it, in its transaction.
     """
 
     def __init__(self, database: Database) -> None:
@@ -35,7 +37,9 @@ class TrustStore:
         found = await self._find(*_key(organization, rule_id))
         return found[0] if found else None
 
-    async def create(self, organization: str, rule: TrustRule) -> TrustRule:
+    async def create(
+        self, organization: str, rule: TrustRule, *, audit: Recording = unrecorded
+    ) -> TrustRule:
         """Store the rule with a new user, ``rule.user_id``; returns it with its version.
 
         Raises:
@@ -68,10 +72,16 @@ class TrustStore:
                     **_changeable(rule),
                 )
             )
+            await audit(connection)
         return dataclasses.replace(rule, version=version)
 
     async def replace(
-        self, organization: str, rule: TrustRule, *, now: datetime
+        self,
+        organization: str,
+        rule: TrustRule,
+        *,
+        now: datetime,
+        audit: Recording = unrecorded,
     ) -> TrustRule | None:
         """Overwrite the rule where it still has the version of ``rule``, else None; the tokens
         that were given under it end.
@@ -88,9 +98,17 @@ class TrustStore:
                 return None
             await put_membership(connection, rule.user_id, organization, rule.membership)
             await connection.execute(delete(tokens).where(tokens.c.user_id == rule.user_id))
+            await audit(connection)
         return dataclasses.replace(rule, version=version)
 
-    async def delete(self, organization: str, rule: TrustRule, *, now: datetime) -> bool:
+    async def delete(
+        self,
+        organization: str,
+        rule: TrustRule,
+        *,
+        now: datetime,
+        audit: Recording = unrecorded,
+    ) -> bool:
         """Whether it was deleted, with its user and tokens; False where it is gone."""
         async with self._database.write() as connection:
             await announce(connection, IDENTITY_FEED, CHANGE_KIND, rule.user_id, now)
@@ -101,9 +119,18 @@ class TrustStore:
                 await connection.rollback()
                 return False
             await connection.execute(delete(users).where(users.c.id == rule.user_id))
+            await audit(connection)
         return True
 
-    async def issue(self, organization: str, rule: TrustRule, info: TokenInfo, digest: str) -> bool:
+    async def issue(
+        self,
+        organization: str,
+        rule: TrustRule,
+        info: TokenInfo,
+        digest: str,
+        *,
+        audit: Recording = unrecorded,
+    ) -> bool:
         """Whether the token was stored; False where the rule is gone, or no more as it was read."""
         async with self._database.write() as connection:
             # The lock lets a change of the rule wait, which then finds the token and ends it.
@@ -112,7 +139,10 @@ class TrustStore:
             )
             if (await connection.execute(query.with_for_update(read=True))).first() is None:
                 return False
-            return await insert_token(connection, info, digest)
+            stored = await insert_token(connection, info, digest)
+            if stored:
+                await audit(connection)
+            return stored
 
     async def _find(self, *conditions: ColumnElement[bool]) -> list[TrustRule]:
         query = (

@@ -18,6 +18,7 @@ from pullpass.domain import access
 from pullpass.domain.errors import NotFound, PullpassError, Unauthenticated
 from pullpass.web import cookie
 from pullpass.web.assets import Assets
+from pullpass.web.origin import origin_of
 from pullpass.web.page import Entry, Page
 from pullpass.web.rendering import Renderer
 from pullpass.web.routes import PAGES
@@ -95,7 +96,9 @@ class _Pages:
             form = await read_form(request)
         session = caller = None
         if page.access is not Entry.PUBLIC:
-            session = await self._services.browser_sessions.resume(cookie.session_id(request) or "")
+            session = await self._services.browser_sessions.resume(
+                cookie.session_id(request) or "", origin_of(request)
+            )
             request.state.user = session.principal.user.id
             if page.method == "POST":
                 cookie.require_form_key(session, form.get(cookie.KEY_FIELD, ""))

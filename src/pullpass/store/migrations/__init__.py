@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pullpass.domain.errors import PullpassError
 from pullpass.store.engine import Database
 
-HEAD = "0005"
+HEAD = "0006"
 _VERSION_TABLE = "alembic_version"
 
 
@@ -38,7 +38,7 @@ async def migrate(database: Database) -> None:
     async with database.migration() as connection:
         # Another replica may have done it while this one waited for the lock.
         if not _is_head(await _version(connection)):
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(upgrade, HEAD)
 
 
 async def schema_version(database: Database) -> str | None:
@@ -69,7 +69,8 @@ def _has_versions(connection: Connection) -> bool:
     return inspect(connection).has_table(_VERSION_TABLE)
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, version: str) -> None:
+    """Bring the schema to ``version``, within the transaction of ``connection``."""
     from alembic import command
     from alembic.config import Config
 
@@ -77,4 +78,4 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("version_table", _VERSION_TABLE)
     config.attributes["connection"] = connection
-    command.upgrade(config, HEAD)
+    command.upgrade(config, version)

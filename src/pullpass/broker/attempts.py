@@ -1,0 +1,59 @@
+"""How often each address came with a token that nobody has.
+
+A token cannot be guessed (238 random bits), but each unknown one costs a query. An address that
+keeps coming with such is refused further look-ups for a while; tokens that this process knows to be
+valid pass all the same, so that one broken job behind a shared address shuts nobody out.
+
+Kept in the memory of each process, and only for so many addresses.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pullpass.domain.errors import TooManyAttempts
+
+MOST_FAILURES = 30
+WINDOW = timedelta(seconds=60)
+_MOST_ADDRESSES = 10_000
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int
+    until: datetime
+
+
+class FailedAttempts:
+    """An address of None (a Unix socket) counts as one."""
+
+    def __init__(self) -> None:
+        self._by_address: OrderedDict[str | None, _Failures] = OrderedDict()
+
+    def require(self, address: str | None, now: datetime) -> None:
+        """Refuse a look-up to an address with too many failures.
+
+        Raises:
+            TooManyAttempts: until its window is over.
+        """
+        found = self._by_address.get(address)
+        if found is None or found.count < MOST_FAILURES or now >= found.until:
+            return
+        wait = max(1, round((found.until - now).total_seconds()))
+        raise TooManyAttempts(
+            f"Too many calls with unknown tokens came from your address. Try again in {wait} s.",
+            retry_after=wait,
+        )
+
+    def failed(self, address: str | None, now: datetime) -> None:
+        """Count a failure; the first one begins a window."""
+        found = self._by_address.get(address)
+        if found is None or now >= found.until:
+            found = _Failures(0, now + WINDOW)
+        found.count += 1
+        self._by_address[address] = found
+        self._by_address.move_to_end(address)
+        if len(self._by_address) > _MOST_ADDRESSES:
+            self._by_address.popitem(last=False)

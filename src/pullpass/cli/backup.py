@@ -1,0 +1,57 @@
+"""``pullpass backup`` and ``pullpass restore``: the whole database as one file."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from pullpass.cli.local import told
+from pullpass.cli.output import note
+from pullpass.cli.serve import storage_options
+
+_KEY = (
+    "The master key is not in it. Without the key, no credential in a backup can be opened: keep "
+    "it too, and elsewhere."
+)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@storage_options
+def backup(file: Path, **options: str | None) -> None:
+    """Copy the database into FILE, which must not be there yet.
+
+    The server may go on: the copy is of one moment. What is in it stays sealed. It can be restored
+    into SQLite or PostgreSQL, wherever it is from.
+    """
+    with told():
+        from pullpass.server import backups, settings
+
+        size = asyncio.run(backups.save(settings.load(options), file))
+    click.echo(f"Wrote {file} ({size} bytes).")
+    note(_KEY)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@storage_options
+def restore(file: Path, **options: str | None) -> None:
+    """Fill a database that has no tables yet from the backup FILE.
+
+    Everything is restored or nothing. Start no server on the database before.
+    """
+    with told():
+        from pullpass.server import backups, settings
+
+        restored = asyncio.run(backups.restore(settings.load(options), file))
+    rows = restored.rows
+    click.echo(
+        f"Restored {rows['organizations']} organizations, {rows['records']} registry records, "
+        f"{rows['users']} users, {rows.get('audit_entries', 0)} audit entries."
+    )
+    if restored.opens:
+        click.echo("The master key that is here opens it.")
+    else:
+        note("There is no master key here: put the one that it was sealed with in its place.")
