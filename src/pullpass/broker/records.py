@@ -259,6 +259,8 @@ class RecordService:
         return await self._issuer.ending(organization, record, creds)
 
     async def _with_status(self, caller: Caller, records: Sequence[Record]) -> Sequence[Record]:
+        if not records:
+            return records
         statuses = await self._checks.of(caller.organization, [record.id for record in records])
         return [
             dataclasses.replace(record, status=statuses.get((record.id, record.version)))
