@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ class Visitor:
         await self.get(f"{HOME}/account")
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        # The client is shared: another visitor's cookie must not come along.
+        self.api.http.cookies.clear()
         headers = {"Host": "pullpass", "Origin": "http://pullpass"} | options.pop("headers", {})
         if self.cookies:
             headers["Cookie"] = "; ".join(f"{k}={v}" for k, v in self.cookies.items())
@@ -351,6 +354,36 @@ async def test_a_trust_rule_is_added_changed_and_deleted(admin: Visitor) -> None
     assert "canary" not in answer.text
     assert (await admin.post(f"{HOME}/trust/shop-ci/delete")).status_code == 303
     assert (await admin.api.call("GET", path)).status_code == 404
+
+
+async def test_what_is_done_on_the_pages_is_in_the_audit_log(admin: Visitor) -> None:
+    api = admin.api
+    creds = {"username": "bot", "password": "pw"}
+    await api.create(id="kept", registry="kept.io", type="basic", creds=creds)
+    await admin.post(f"{HOME}/registries/kept/credential", headers={"User-Agent": "a browser"})
+    reader = Visitor(api)
+    await reader.sign_in(await api.token_for("reader"))
+    await reader.get(f"{HOME}/registries/kept/credential")
+    log = (await api.call("GET", "/orgs/acme/audit-logs?action=credential.read")).json()
+    assert [(each["user_name"], each["result"]) for each in log] == [
+        ("reader-user", "refused"),
+        ("admin", "ok"),
+    ]
+    assert log[1]["user_agent"] == "a browser"
+
+    page = (await admin.get(f"{HOME}/audit?action=credential.read&result=ok")).text
+    assert "credential.read" in page
+    assert "reader-user" not in page
+    assert "Recent reads" in (await admin.get(f"{HOME}/registries/kept")).text
+    assert "Recent reads" not in (await reader.get(f"{HOME}/registries/kept")).text
+    for number in range(60):
+        await api.call("PATCH", "/orgs/acme/registries/kept", json={"enable_ci": number % 2 == 0})
+    first = (await admin.get(f"{HOME}/audit?registry_id=kept")).text
+    earlier = re.search(rf'href="({HOME}/audit\?[^"]+)">Earlier', first)
+    assert earlier is not None
+    assert "registry.create" in (await admin.get(html.unescape(earlier[1]))).text
+    for query in ("before=nonsense", "action=nonsense", "registry_id=%00"):
+        assert (await admin.get(f"{HOME}/audit?{query}")).status_code == 200, query
 
 
 async def test_a_form_that_is_none_is_refused_with_a_page(admin: Visitor) -> None:

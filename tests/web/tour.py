@@ -165,6 +165,7 @@ STOPS = (
     Stop("trust", _page("/trust")),
     Stop("trust-tried", _tried_token),
     Stop("trust-rule", _page("/trust/shop-ci")),
+    Stop("audit", _page("/audit")),
     Stop("account", _page("/account")),
     Stop("not-found", _page("/registries/nothing-like-it")),
 )

@@ -125,6 +125,8 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
             lifetimes=Lifetimes(record_store, builtins, issued_store, vault),
             identity=services.identity,
             trust=services.trust,
+            audit=services.audit,
+            audit_log=services.audit_log,
             federation=services.federation,
             browser_sessions=BrowserSessions(browser_session_store, sessions, utc_now),
             live=LiveRevisions(feed, follower, snapshots),

@@ -15,7 +15,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from pullpass.domain import access
-from pullpass.domain.errors import NotFound, PullpassError, Unauthenticated
+from pullpass.domain.access import Action, Caller
+from pullpass.domain.errors import Forbidden, NotFound, PullpassError, Unauthenticated
+from pullpass.domain.identity import Principal
 from pullpass.web import cookie
 from pullpass.web.assets import Assets
 from pullpass.web.origin import origin_of
@@ -109,10 +111,17 @@ class _Pages:
             organization = str(request.path_params["org"])
             actions = page.access if isinstance(page.access, tuple) else (page.access,)
             for action in actions:
-                caller = access.require(session.principal, organization, action)
+                caller = await self._require(session.principal, organization, action)
         visit = Visit(request, self._services, self._renderer, session, caller)
         visit.form = form
         return visit
+
+    async def _require(self, principal: Principal, organization: str, action: Action) -> Caller:
+        try:
+            return access.require(principal, organization, action)
+        except Forbidden as error:
+            await self._services.audit.role_refused(principal, organization, action, error)
+            raise
 
     def _refusal(self, visit: Visit, error: PullpassError) -> Response:
         status = self._status_of(error)

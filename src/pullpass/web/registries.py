@@ -10,11 +10,13 @@ from pullpass.broker.checks import Check
 from pullpass.domain.access import Action
 from pullpass.domain.errors import ExchangeFailed, Forbidden, InvalidFields, NotFound
 from pullpass.domain.record import Health, Record, RecordFilter, is_id
+from pullpass.web.audit import recent_reads
 from pullpass.web.page import Page
 from pullpass.web.problems import shown
 from pullpass.web.visit import Visit
 
 _PAGE = 50
+_READS = 5
 _LONGEST_TEXT = 200
 # Longer than any image reference: 253 and 255 characters, port, tag and digest.
 _LONGEST_IMAGE = 1000
@@ -84,6 +86,7 @@ async def record_page(
         record=record,
         author=await _author(visit, record),
         lifetime=lifetimes.get(record.id),
+        reads=await recent_reads(visit, record.id, _READS) if visit.may(Action.READ_AUDIT) else [],
         check=check,
         image=image,
         problem=problem,

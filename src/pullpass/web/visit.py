@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from pullpass.broker.audit import AuditLog, Auditor
 from pullpass.broker.browser_sessions import BrowserSession, BrowserSessions
 from pullpass.broker.checks import CheckService
 from pullpass.broker.clock import Clock
@@ -40,6 +41,8 @@ class WebServices:
     lifetimes: Lifetimes
     identity: IdentityService
     trust: TrustService
+    audit: Auditor
+    audit_log: AuditLog
     federation: FederationService
     browser_sessions: BrowserSessions
     live: LiveRevisions
