@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pullpass.client.clusters import Changes, Problem, RegistryReport
 from pullpass.client.errors import (
     BadRequest,
     Conflict,
@@ -159,3 +160,26 @@ def test_oneself_and_ones_organizations(client: Client) -> None:
     assert client.current_user().name == "Root"
     assert [organization.id for organization in client.organizations()] == ["acme"]
     assert client.organization().id == "acme"
+
+
+def test_a_clusters_report_and_who_waits_for_changes(client: Client) -> None:
+    problem = Problem("team-a", "conflict", "Somebody else's secret has the name.")
+    registry = RegistryReport("ghcr", 3, 1, 1, (problem,))
+    reported = client.clusters.report(
+        "eu-1", version="1.0", mode="needed", revision=7, namespaces=4, registries=[registry]
+    )
+    assert client.clusters.get("eu-1") == reported
+    assert (reported.connected, reported.failed, reported.registries) == (True, 1, (registry,))
+    (listed,) = client.clusters.list()
+    assert (listed.id, listed.secrets, listed.registries) == ("eu-1", 3, ())
+    client.clusters.forget("eu-1")
+    assert client.clusters.list() == ()
+
+    start = client.changes()
+    assert start is not None
+    assert start.registries is None
+    assert client.changes(start.revision, wait=1) is None
+    client.registries.create(basic("waited-for", "waited-for.example"))
+    assert client.changes(start.revision, wait=30) == Changes(
+        start.revision + 1, frozenset({"waited-for"})
+    )

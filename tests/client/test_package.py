@@ -13,7 +13,7 @@ from importlib.resources import files
 import pytest
 
 import pullpass
-from pullpass.client import aio, compatible, operations, sync, trust
+from pullpass.client import aio, clusters, compatible, operations, sync, trust
 
 IMPORTED = """
 import json, sys
@@ -56,6 +56,7 @@ GROUPS = [
     (sync.Registries, aio.Registries),
     (sync.CompatibleRegistry, aio.CompatibleRegistry),
     (sync.Users, aio.Users),
+    (sync.Clusters, aio.Clusters),
     (sync.Tokens, aio.Tokens),
     (sync.TrustRules, aio.TrustRules),
     (sync.Audit, aio.Audit),
@@ -78,7 +79,7 @@ def test_both_drivers_have_the_same_calls(one: type, other: type) -> None:
 def test_every_operation_is_a_call_of_the_client() -> None:
     built = {
         name
-        for module in (operations, compatible, trust)
+        for module in (operations, clusters, compatible, trust)
         for name, value in vars(module).items()
         if inspect.isfunction(value) and value.__module__ == module.__name__ and name[0] != "_"
     }

@@ -21,11 +21,19 @@ MAY = {
         Action.READ_RECORDS,
         Action.WRITE_RECORDS,
         Action.CHECK_RECORDS,
+        Action.READ_CLUSTERS,
+        Action.FORGET_CLUSTER,
     },
-    Role.READER: {Action.READ_ORGANIZATION, Action.READ_RECORDS},
+    Role.READER: {Action.READ_ORGANIZATION, Action.READ_RECORDS, Action.READ_CLUSTERS},
     Role.PULLER: {Action.READ_ORGANIZATION, Action.READ_RECORDS, Action.READ_CREDENTIALS},
     Role.CI: {Action.READ_ORGANIZATION, Action.READ_RECORDS, Action.READ_CREDENTIALS},
-    Role.CLUSTER: {Action.READ_ORGANIZATION, Action.READ_RECORDS, Action.READ_CREDENTIALS},
+    Role.CLUSTER: {
+        Action.READ_ORGANIZATION,
+        Action.READ_RECORDS,
+        Action.READ_CREDENTIALS,
+        Action.READ_CLUSTERS,
+        Action.REPORT_CLUSTER,
+    },
 }
 
 

@@ -79,6 +79,7 @@ async def test_text_is_sorted_by_code_point(postgres_url: str) -> None:
     # Bodies in JSON, neither sorted nor compared.
     assert columns == {
         ("audit_entries", "document"),
+        ("clusters", "report"),
         ("memberships", "registries"),
         ("records", "options"),
         ("records", "secrets"),

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from pullpass.api.errors import BodyTooLarge
 from pullpass.broker.audit import AuditLog, Auditor
 from pullpass.broker.checks import CheckService
+from pullpass.broker.clusters import ClusterService
 from pullpass.broker.credentials import CredentialService
 from pullpass.broker.federation import FederationService
 from pullpass.broker.identity import IdentityService
@@ -39,6 +40,7 @@ class Services:
     records: RecordService
     credentials: CredentialService
     checks: CheckService
+    clusters: ClusterService
     identity: IdentityService
     trust: TrustService
     federation: FederationService
@@ -99,6 +101,18 @@ class Call:
         if not value:
             raise InvalidFields([FieldProblem(name, "is missing from the query", expected)])
         return value
+
+    def whole_query(self, name: str, most: int) -> int | None:
+        """The query parameter as a whole number from 0 to ``most``, or None."""
+        text = self.query(name)
+        if text is None:
+            return None
+        # isdecimal alone would take other scripts' digits.
+        if text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) <= most:
+            return int(text)
+        raise InvalidFields(
+            [FieldProblem(name, f"is {text[:20]!a}", f"a whole number from 0 to {most}")]
+        )
 
     def page_size(self) -> int | None:
         """`per_page`, or None where the whole list is asked for."""

@@ -21,6 +21,7 @@ _PATH_PARAMETERS = {
     "userId": "The user ID.",
     "tokenId": "The token ID.",
     "ruleId": "Unique (alpha-numerical) trust rule identifier.",
+    "cluster": "The cluster's name.",
 }
 _ERROR_DESCRIPTIONS = {
     400: "Request parameters or payload are incomplete or invalid.",
@@ -185,6 +186,8 @@ def _responses(
     unavailable, example = refusal, errors[503]
     if operation.answer is HealthResponse:
         unavailable, example = schemas[repr(HealthResponse)], examples.NOT_READY
+    if operation.nothing:
+        found["204"] = {"description": operation.nothing, "headers": _headers()}
     for status in operation.errors:
         found[str(status)] = _error(status, refusal, errors[status])
     if operation.access is not Entry.PUBLIC:

@@ -38,7 +38,8 @@ class Query:
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One operation. ``access`` is an Entry, or the Action that a member's role must allow;
-    ``refuse`` makes the answer of an error, which is a ``refusal``.
+    ``refuse`` makes the answer of an error, which is a ``refusal``; ``nothing`` says when it
+    answers 204 in place of ``success``.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Operation:
     errors: tuple[int, ...] = ()
     query: tuple[Query, ...] = ()
     conditional: bool = False
+    nothing: str = ""
     description: str = ""
     body_type: str = "application/json"
     refuse: Refuse = error_response

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pullpass.api import (
     audit,
     checks,
+    clusters,
     docker_configs,
     images,
     operations,
@@ -26,6 +27,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *checks.OPERATIONS,
     *images.OPERATIONS,
     *docker_configs.OPERATIONS,
+    *clusters.OPERATIONS,
     *organizations.OPERATIONS,
     *trust.OPERATIONS,
     *token_exchange.OPERATIONS,

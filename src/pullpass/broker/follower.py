@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -31,6 +31,7 @@ _log = structlog.get_logger("pullpass.follower")
 class _Watch:
     applied: int
     apply: Apply
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Follower:
@@ -53,6 +54,11 @@ class Follower:
 
     def applied(self, feed: str) -> int:
         return self._watches[feed].applied
+
+    async def moved(self, feed: str, revision: int) -> None:
+        """Return as soon as what was applied of ``feed`` is not ``revision``."""
+        while (watch := self._watches[feed]).applied == revision:
+            await watch.moved.wait()
 
     @property
     def fresh(self) -> bool:
@@ -93,6 +99,9 @@ class Follower:
             changes = None if behind else await self._feed.since(name, watch.applied)
             await watch.apply(changes)
             watch.applied = max(head, changes[-1].revision) if changes else head
+            # A watch that was replaced meanwhile still has those who wait for it.
+            watch.moved.set()
+            watch.moved = asyncio.Event()
 
     async def run(self) -> None:
         """Poll until cancelled. An unreachable database is logged once, and once when back."""

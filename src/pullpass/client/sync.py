@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import httpx
 
-from pullpass.client import compatible, configs, operations, retry, transport, trust
+from pullpass.client import clusters, compatible, configs, operations, retry, transport, trust
 from pullpass.client.address import Destination, checked_token
 from pullpass.client.binding import described
 from pullpass.client.errors import ClientError, InvalidArgument
@@ -144,6 +144,15 @@ class Users(Group):
     delete = of_own(operations.delete_user)
 
 
+class Clusters(Group):
+    """The clusters of the client's organization, as their agents report them."""
+
+    list = of_own(clusters.list_clusters)
+    get = of_own(clusters.get_cluster)
+    forget = of_own(clusters.forget_cluster)
+    report = of_own(clusters.report_cluster)
+
+
 class Tokens(Group):
     """The API tokens of one user or another."""
 
@@ -216,11 +225,13 @@ class Client(Group):
         self.tokens = Tokens(self._driver)
         self.trust_rules = TrustRules(self._driver)
         self.audit = Audit(self._driver)
+        self.clusters = Clusters(self._driver)
 
     image_creds = of_own(operations.image_creds)
     host_creds = of_own(operations.host_creds)
     docker_config = of_own(configs.images_config)
     exchange_token = of_own(trust.exchange_token)
+    changes = of_own(clusters.changes)
     current_user = call(operations.current_user)
     update_current_user = call(operations.update_current_user)
     organizations = call(operations.list_organizations)

@@ -29,17 +29,27 @@ class Action(StrEnum):
     READ_TRUST = "read trust rules"
     WRITE_TRUST = "change trust rules"
     READ_AUDIT = "read the audit log"
+    READ_CLUSTERS = "read what clusters report"
+    REPORT_CLUSTER = "report for a cluster"
+    FORGET_CLUSTER = "forget a cluster"
 
 
 _METADATA = frozenset({Action.READ_ORGANIZATION, Action.READ_RECORDS})
 
 PERMISSIONS: Mapping[Role, frozenset[Action]] = {
     Role.ADMIN: frozenset(Action),
-    Role.EDITOR: _METADATA | {Action.WRITE_RECORDS, Action.CHECK_RECORDS},
-    Role.READER: _METADATA,
+    Role.EDITOR: _METADATA
+    | {
+        Action.WRITE_RECORDS,
+        Action.CHECK_RECORDS,
+        Action.READ_CLUSTERS,
+        Action.FORGET_CLUSTER,
+    },
+    Role.READER: _METADATA | {Action.READ_CLUSTERS},
     Role.PULLER: _METADATA | {Action.READ_CREDENTIALS},
     Role.CI: _METADATA | {Action.READ_CREDENTIALS},
-    Role.CLUSTER: _METADATA | {Action.READ_CREDENTIALS},
+    Role.CLUSTER: _METADATA
+    | {Action.READ_CREDENTIALS, Action.READ_CLUSTERS, Action.REPORT_CLUSTER},
 }
 
 

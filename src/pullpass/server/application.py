@@ -19,6 +19,7 @@ from pullpass.broker.browser_sessions import BrowserSessions
 from pullpass.broker.builtins import BuiltinRecords
 from pullpass.broker.checks import CheckService
 from pullpass.broker.clock import utc_now
+from pullpass.broker.clusters import ClusterService
 from pullpass.broker.credentials import CredentialService
 from pullpass.broker.federation import FederationService
 from pullpass.broker.follower import Follower
@@ -47,6 +48,7 @@ from pullpass.store.audit_reading import AuditReader
 from pullpass.store.browser_sessions import BrowserSessionStore
 from pullpass.store.changes import ChangeFeed
 from pullpass.store.checks import CheckStore
+from pullpass.store.clusters import ClusterStore
 from pullpass.store.identity import IdentityStore
 from pullpass.store.issued import IssuedStore
 from pullpass.store.keys import KeyStore
@@ -108,6 +110,7 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
             ),
             credentials=credentials,
             checks=CheckService(credentials, check_store, Prober(guard), audit, utc_now),
+            clusters=ClusterService(ClusterStore(database), feed, follower, snapshots, utc_now),
             identity=IdentityService(identity_store, sessions, audit, utc_now),
             trust=TrustService(trust_store, sessions, audit, utc_now),
             federation=FederationService(trust_store, Issuers(guard), audit, utc_now),

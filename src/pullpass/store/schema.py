@@ -219,6 +219,20 @@ checks = Table(
     Column("since", Milliseconds, nullable=False),
 )
 
+clusters = Table(
+    "clusters",
+    metadata,
+    Column(
+        "organization_id",
+        SortedText,
+        ForeignKey("organizations.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("id", SortedText, primary_key=True),
+    Column("reported_at", Milliseconds, nullable=False),
+    Column("report", Text, nullable=False),
+)
+
 settings = Table(
     "settings",
     metadata,
