@@ -7,10 +7,10 @@ PYTEST_ARGS ?=
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-.PHONY: help run test demo screenshots check lint types fmt environment clean
+.PHONY: help run test demo screenshots check lint types fmt environment kube-assets test-scale clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(READY) ## start Pullpass on http://127.0.0.1:8080 (PULLPASS_PORT), data in ./data
 	@exec scripts/run.sh "$(VENV)"
@@ -39,6 +39,13 @@ types: $(READY) ## strict types
 fmt: $(READY) ## lay the code out, and fix what can be fixed
 	"$(VENV)/bin/ruff" check --fix
 	"$(VENV)/bin/ruff" format
+
+kube-assets: ## a real kube-apiserver for the tests of the cluster agent, built once (needs Go)
+	@scripts/test-tools.sh etcd-server
+	@scripts/kube-assets.sh
+
+test-scale: $(READY) ## the cluster agent on 1,000 namespaces (after kube-assets; some minutes)
+	@PULLPASS_TEST_NAMESPACES=1000 "$(VENV)/bin/pytest" -s tests/agent/test_scale.py
 
 environment: $(READY) ## only the virtual environment, as uv.lock says
 	@:

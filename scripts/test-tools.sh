@@ -7,6 +7,7 @@ set -eu
 is_here() {
     case $1 in
     dbus) command -v dbus-run-session ;;
+    etcd-server) command -v etcd ;;
     gnome-keyring) command -v gnome-keyring-daemon ;;
     libsecret-tools) command -v secret-tool ;;
     nodejs) command -v node ;;
@@ -15,8 +16,8 @@ is_here() {
     esac >/dev/null 2>&1
 }
 
-[ $# -gt 0 ] || set -- buildah chromium curl dbus docker-registry gnome-keyring jq libsecret-tools nodejs \
-    npm openssl podman postgresql skopeo sqlite3 umoci
+[ $# -gt 0 ] || set -- buildah chromium curl dbus docker-registry etcd-server gnome-keyring jq \
+    libsecret-tools nodejs npm openssl podman postgresql skopeo sqlite3 umoci
 list=
 for tool in "$@"; do
     is_here "$tool" || list="$list${list:+ }$tool"

@@ -23,6 +23,9 @@ ENTRIES = {
     "backup": Entry("pullpass.cli.backup:backup", "Copy a server's database into a file."),
     "restore": Entry("pullpass.cli.backup:restore", "Fill an empty database from a backup."),
     "keys": Entry("pullpass.cli.keys:keys", "Show and rotate a server's master key."),
+    "agent": Entry(
+        "pullpass.cli.agent:agent", "Keep the pull secrets of a Kubernetes cluster right."
+    ),
     "registry": Entry("pullpass.cli.registry:registry", "List, write and check registry records."),
     "match": Entry("pullpass.cli.images:match", "Say which record each IMAGE matches, and why."),
     "creds": Entry("pullpass.cli.images:creds", "Print the credential for IMAGE."),
@@ -44,6 +47,7 @@ ENTRIES = {
     "user": Entry(
         "pullpass.cli.user:user", "List, add, change and remove the users of the organization."
     ),
+    "cluster": Entry("pullpass.cli.cluster:cluster", "Show the clusters that agents look after."),
     "docker": Entry(
         "pullpass.cli.docker.commands:docker",
         "Let docker, podman, skopeo and buildah ask for credentials.",

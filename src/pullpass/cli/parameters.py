@@ -12,9 +12,10 @@ from pullpass.client.models import SecretReferenceFields
 if TYPE_CHECKING:
     MomentType = click.ParamType[datetime]
     SecretType = click.ParamType[tuple[str, SecretReferenceFields]]
+    AddressType = click.ParamType[tuple[str, int]]
 else:
     # Subscripting is for the type checker: older releases of click do not have it.
-    MomentType = SecretType = click.ParamType
+    MomentType = SecretType = AddressType = click.ParamType
 
 
 class Moment(MomentType):
@@ -56,3 +57,17 @@ class SecretOption(SecretType):
                 ctx,
             )
         return cluster, {"namespace": namespace, "secret": secret}
+
+
+class Address(AddressType):
+    """HOST:PORT, with an IPv6 address in brackets; without a host, on all addresses."""
+
+    name = "host:port"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        host, colon, port = str(value).rpartition(":")
+        if not (colon and port.isascii() and port.isdecimal() and 0 < int(port[:9]) < 65536):
+            self.fail(f"{value!r} is not of the form HOST:PORT.", param, ctx)
+        return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104

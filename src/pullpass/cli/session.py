@@ -15,9 +15,11 @@ from pullpass.client.secret import Secret
 from pullpass.plugins.settings import Config, Failed, config_path, read_config
 
 if TYPE_CHECKING:
+    from pullpass.client.aio import AsyncClient
     from pullpass.client.sync import Client
 
 DEFAULT_TIMEOUT = 30.0
+_LONGEST_WAIT = 70.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,37 @@ class Session:
         from pullpass.client.sync import Client
 
         config = self._config()
+        url, organization = self._place(config, needs_organization)
+        return Client(
+            url,
+            organization,
+            self._token(config, url, organization or "") if needs_token else None,
+            timeout=self.seconds,
+            ca_bundle=self.ca_bundle or config.ca_bundle,
+        )
+
+    def async_client(self) -> AsyncClient:
+        """A client whose calls are awaited; the token is read anew.
+
+        It waits longer than a server that waits for changes.
+
+        Raises:
+            click.UsageError: a setting is missing.
+        """
+        from pullpass.client.aio import AsyncClient
+
+        config = self._config()
+        url, organization = self._place(config, needs_organization=True)
+        return AsyncClient(
+            url,
+            organization,
+            self._token(config, url, organization or ""),
+            timeout=max(self.seconds, _LONGEST_WAIT),
+            ca_bundle=self.ca_bundle or config.ca_bundle,
+        )
+
+    def _place(self, config: Config, needs_organization: bool) -> tuple[str, str | None]:
+        """The server's address and the organization, where there is what is needed."""
         url, organization = self.url or config.url, self.organization or config.org
         if not url:
             raise click.UsageError(
@@ -52,13 +85,7 @@ class Session:
             raise click.UsageError(
                 "Which organization? Set PULLPASS_ORG, give --org, or log in: pullpass login."
             )
-        return Client(
-            url,
-            organization or None,
-            self._token(config, url, organization or "") if needs_token else None,
-            timeout=self.seconds,
-            ca_bundle=self.ca_bundle or config.ca_bundle,
-        )
+        return url, organization or None
 
     @property
     def own_organization(self) -> str | None:

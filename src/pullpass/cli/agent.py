@@ -1,0 +1,179 @@
+"""`pullpass agent`: look after the pull secrets of a Kubernetes cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from pullpass.cli.exit_codes import ExitCode
+from pullpass.cli.parameters import Address
+from pullpass.cli.session import Session
+from pullpass.client.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from pullpass.client.aio import AsyncClient
+
+
+@click.command()
+@click.option(
+    "--cluster",
+    required=True,
+    envvar="PULLPASS_CLUSTER",
+    show_envvar=True,
+    metavar="NAME",
+    help="The cluster's name in Pullpass.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["needed", "all"]),
+    default="needed",
+    show_default=True,
+    help="The secrets that the images of a namespace match, or all of them.",
+)
+@click.option(
+    "--attach",
+    type=click.Choice(["default", "all", "none"]),
+    default="default",
+    show_default=True,
+    help="The service accounts that get the secrets as imagePullSecrets.",
+)
+@click.option(
+    "--namespace-selector",
+    default="",
+    metavar="LABELS",
+    help="Only namespaces with these labels, like 'team=a,env in (dev,test)'.",
+)
+@click.option(
+    "--exclude",
+    multiple=True,
+    default=("kube-*",),
+    show_default=True,
+    metavar="PATTERN",
+    help="Leave namespaces with such names alone; may be given more than once.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a secret stays that is no longer needed.",
+)
+@click.option("--context", metavar="NAME", help="The context of the kubeconfig.")
+@click.option(
+    "--qps",
+    type=click.FloatRange(min=0, min_open=True),
+    default=50.0,
+    show_default=True,
+    metavar="N",
+    help="Requests to the API server per second, at most.",
+)
+@click.option(
+    "--burst",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Requests to the API server at once, at most.",
+)
+@click.option("--lease-namespace", metavar="NAME", help="Where the Lease of the leader is.")
+@click.option(
+    "--lease-name", default="pullpass-agent", show_default=True, metavar="NAME", help="Its name."
+)
+@click.option(
+    "--lease-seconds",
+    type=click.IntRange(min=3),
+    default=15,
+    show_default=True,
+    metavar="SECONDS",
+    help="After how long another replica takes over from one that is gone.",
+)
+@click.option(
+    "--listen", type=Address(), metavar="HOST:PORT", help="Serve health and metrics there."
+)
+@click.option("--once", is_flag=True, help="Bring all to where it should be, and end.")
+@click.option("--dry-run", is_flag=True, help="Say what that would take, and change nothing.")
+@click.option("--log-format", type=click.Choice(["json", "console"]), default="json")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="What is told on stderr.",
+)
+@click.pass_context
+def agent(
+    ctx: click.Context,
+    cluster: str,
+    mode: str,
+    attach: str,
+    namespace_selector: str,
+    exclude: tuple[str, ...],
+    grace: float,
+    context: str | None,
+    qps: float,
+    burst: int,
+    lease_namespace: str | None,
+    lease_name: str,
+    lease_seconds: int,
+    listen: tuple[str, int] | None,
+    once: bool,
+    dry_run: bool,
+    log_format: str,
+    log_level: str,
+) -> None:
+    """Keep the image pull secrets of a Kubernetes cluster right, until SIGTERM or Ctrl-C.
+
+    It runs in a pod of the cluster, or where a kubeconfig leads to it (KUBECONFIG). Its token is
+    one of the role `cluster`, for the cluster of this name. A file named by PULLPASS_TOKEN_FILE is
+    read again when the token in it is refused.
+
+    With --once or --dry-run the exit code is 1 if something failed.
+    """
+    try:
+        from pullpass.agent.kube import SettingsError
+        from pullpass.agent.main import AgentSettings, run
+        from pullpass.server import logs
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"This command needs pip install 'pullpass[agent]' ({error.name!r} is missing)."
+        ) from None
+
+    session: Session = ctx.obj
+    # What is missing is said now, and not when this replica leads one day.
+    session.async_client()
+    logs.configure(log_format, log_level)
+    settings = AgentSettings(
+        cluster=cluster,
+        mode="all" if mode == "all" else "needed",
+        attach="all" if attach == "all" else "none" if attach == "none" else "default",
+        namespace_selector=namespace_selector,
+        exclude=exclude,
+        grace=grace,
+        context=context,
+        rate=qps,
+        burst=burst,
+        lease_namespace=lease_namespace,
+        lease_name=lease_name,
+        lease_seconds=lease_seconds,
+        listen=listen,
+        once=once,
+        dry_run=dry_run,
+    )
+
+    def connect() -> AsyncClient:
+        try:
+            return session.async_client()
+        except click.UsageError as error:
+            # A token file that is being replaced: it is read again.
+            raise InvalidArgument(error.message) from None
+
+    try:
+        done = run(settings, connect)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"Cannot listen: {error.strerror}.") from None
+    if not done:
+        ctx.exit(ExitCode.FAILED)

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pullpass.client.models import CredsFields, RegistryFields
+from pullpass.client.sync import Client
+from tests.parts import kube as kubes
+from tests.parts.agent import CLUSTER, Agent, agent
+from tests.parts.kube import ROOT, Kube
+from tests.parts.server import PullpassServer, pullpass_server
+
+PASSWORD = "canary-registry-password-5b1e"
+
+
+@pytest.fixture(scope="session")
+def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
+    """One cluster for all tests of this folder; each takes namespaces of its own."""
+    with kubes.kube(tmp_path_factory.mktemp("kube")) as found:
+        namespace = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": "pullpass-system"},
+        }
+        found.apply(namespace)
+        rights = str(ROOT / "deploy/kubernetes/agent-rbac.yaml")
+        found.kubectl("apply", "--server-side", "--validate=false", "-f", rights)
+        yield found
+
+
+@pytest.fixture(scope="session")
+def pullpass(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PullpassServer]:
+    with pullpass_server(tmp_path_factory.mktemp("pullpass") / "data") as server:
+        yield server
+
+
+def eventually(
+    condition: Callable[[], Any], *, seconds: float = 60, why: Callable[[], str] = str
+) -> Any:
+    """The first true value of ``condition()``; fails where there is none in ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if found := condition():
+            return found
+        assert time.monotonic() < deadline, f"not in {seconds} s\n{why()}"
+        time.sleep(0.05)
+
+
+@dataclass
+class Place:
+    """A cluster, Pullpass, an agent between them, and the namespaces of one test."""
+
+    kube: Kube
+    pullpass: PullpassServer
+    client: Client
+    folder: Path
+    label: str
+    stack: ExitStack
+
+    def agent(self, *arguments: str, token: str | None = None) -> Agent:
+        """A replica that looks after this test's namespaces, and leads."""
+        running = self.replica(*arguments, token=token)
+        running.wait_until_leading()
+        return running
+
+    def replica(self, *arguments: str, token: str | None = None) -> Agent:
+        return self.stack.enter_context(
+            agent(
+                self.folder,
+                self.kube,
+                self.pullpass,
+                token or self.token(),
+                *("--namespace-selector", f"test={self.label}"),
+                *("--lease-name", f"agent-{self.label}", "--lease-seconds", "3"),
+                *arguments,
+            )
+        )
+
+    def token(self) -> str:
+        """Of the role `cluster`, for this cluster."""
+        user = self.client.users.create("agent", "cluster", cluster=CLUSTER)
+        return self.client.tokens.create(user.id, "first").token.reveal()
+
+    def basic(self, record_id: str, registry: str, password: str = PASSWORD) -> None:
+        creds: CredsFields = {"username": "robot", "password": password}
+        fields: RegistryFields = {
+            "id": record_id,
+            "registry": registry,
+            "type": "basic",
+            "creds": creds,
+        }
+        self.client.registries.create(fields)
+
+    def namespace(self, name: str, **labels: str) -> str:
+        """A namespace of this test with a default service account; returns its whole name."""
+        whole = f"{self.label}-{name}"
+        self.kube.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": whole, "labels": {"test": self.label, **labels}},
+            },
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": "default", "namespace": whole},
+            },
+        )
+        return whole
+
+    def pod(self, namespace: str, image: str, name: str = "app") -> None:
+        self.kube.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": name, "namespace": namespace},
+                "spec": {"containers": [{"name": "app", "image": image}]},
+            }
+        )
+
+    def secret(self, namespace: str, record_id: str) -> dict[str, Any] | None:
+        return self.kube.get("secret", f"regcred-{record_id}", namespace)
+
+    def auths(self, namespace: str, record_id: str) -> dict[str, str]:
+        """What is in the pull secret: key -> `user:password`; empty where there is none."""
+        found = self.secret(namespace, record_id)
+        if found is None or ".dockerconfigjson" not in found.get("data", {}):
+            return {}
+        config = json.loads(base64.b64decode(found["data"][".dockerconfigjson"]))
+        return {
+            key: base64.b64decode(entry["auth"]).decode() for key, entry in config["auths"].items()
+        }
+
+    def pull_secrets(self, namespace: str, account: str = "default") -> list[str]:
+        found = self.kube.get("serviceaccount", account, namespace)
+        return [each["name"] for each in (found or {}).get("imagePullSecrets", [])]
+
+
+@pytest.fixture
+def place(
+    kube: Kube, pullpass: PullpassServer, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Place]:
+    label = f"t{abs(hash(request.node.nodeid)) % 10**8}"
+    with (
+        Client(pullpass.url, pullpass.organization, pullpass.admin_token) as client,
+        ExitStack() as stack,
+    ):
+        yield Place(kube, pullpass, client, tmp_path, label, stack)
+        # The server is everybody's: the next one finds it empty.
+        stack.close()
+        for record in client.registries.list():
+            client.registries.delete(record.id)
+        for cluster in client.clusters.list():
+            client.clusters.forget(cluster.id)
