@@ -64,15 +64,50 @@ _UNTAKEN: Mapping[str, object] = {
     "reason": "its claim 'ref' is 'refs/heads/main', not 'refs/heads/release'",
 }
 
+_PROBLEM: Mapping[str, object] = {
+    "namespace": "team-a",
+    "code": "secret_taken",
+    "message": "There is a secret team-a/regcred-acme-ghcr that the agent has not made, and it is "
+    "left alone. Delete or rename it.",
+}
+_IN_CLUSTER: Mapping[str, object] = {
+    "id": _ID,
+    "secrets": 11,
+    "pending": 0,
+    "failed": 1,
+    "problems": [_PROBLEM],
+}
+_REPORT: Mapping[str, object] = {
+    "version": "0.1.0",
+    "mode": "needed",
+    "revision": 7,
+    "namespaces": 12,
+}
+_CLUSTER: Mapping[str, object] = {
+    **_REPORT,
+    "id": "eu-1",
+    "connected": True,
+    "reported_at": _TIME,
+    "secrets": 11,
+    "pending": 0,
+    "failed": 1,
+}
+
 SCHEMAS: Mapping[str, object] = {
     "AccountCredsRequest": {"username": "bot", "password": "an-example", "expires": _LATER},
+    "ChangesResponse": {"revision": 7, "registries": [_ID]},
     "CheckRequest": {"repository": "acme/app"},
     "CheckResponse": {**_WORKS, "steps": [_STEP]},
     "CheckStep": _STEP,
+    "ClusterProblem": _PROBLEM,
+    "ClusterRegistry": _IN_CLUSTER,
+    "ClusterReportRequest": {**_REPORT, "registries": [_IN_CLUSTER]},
+    "ClusterResponse": {**_CLUSTER, "registries": [_IN_CLUSTER]},
     "ClusterSecretRequest": {"namespace": "pull-secrets", "secret": "ghcr"},
     "ClusterSecretResponse": {"namespace": "pull-secrets", "secret": "ghcr"},
     "ClusterSecretsMapRequest": _SECRETS,
     "ClusterSecretsMapResponse": _SECRETS,
+    "ClusterSummaryResponse": _CLUSTER,
     "Consumer": "docker",
     "DockerConfigEntry": _ENTRY,
     "DockerConfigRequest": {"images": [_IMAGE], "consumer": "docker"},
