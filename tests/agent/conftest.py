@@ -38,7 +38,8 @@ def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
 
 @pytest.fixture(scope="session")
 def pullpass(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PullpassServer]:
-    with pullpass_server(tmp_path_factory.mktemp("pullpass") / "data") as server:
+    env = {"PULLPASS_ALLOW_NETWORKS": "127.0.0.0/8"}
+    with pullpass_server(tmp_path_factory.mktemp("pullpass") / "data", env=env) as server:
         yield server
 
 

@@ -181,4 +181,5 @@ def test_no_secret_is_in_the_log_or_the_metrics(place: Place) -> None:
     shown = agent.output() + agent.page("/metrics") + " ".join(agent.command)
     token = agent.token_file.read_text()
     encoded = re.escape((place.secret(namespace, "ghcr") or {})["data"][".dockerconfigjson"])
+    place.pullpass.start()
     assert not re.search(f"canary|{re.escape(token)}|{encoded}", shown)

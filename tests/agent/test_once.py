@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.agent.conftest import PASSWORD, Place, eventually
 from tests.parts.agent import CLUSTER
+from tests.parts.oidc import IssuerServer
 from tests.parts.server import clean_environment, installed
 
 
@@ -85,3 +87,33 @@ def test_what_cannot_be_used_is_said_in_one_line(
     assert done.returncode == code, done.stderr
     assert said in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_its_service_account_is_identity_enough(place: Place, tmp_path: Path) -> None:
+    place.basic("ghcr", "ghcr.io")
+    namespace = place.namespace("a")
+    place.pod(namespace, "ghcr.io/app")
+    account = "system:serviceaccount:pullpass-system:pullpass-agent"
+    with IssuerServer() as issuer:
+        place.client.trust_rules.create(
+            {
+                "id": "agent",
+                "issuer": issuer.name,
+                "claims": {"sub": account},
+                "role": "cluster",
+                "cluster": CLUSTER,
+            }
+        )
+        identity = tmp_path / "identity"
+        token = issuer.token(sub=account)
+        identity.write_text(token)
+        done = run(place, "--once", "--identity-token-file", str(identity), PULLPASS_TOKEN="")
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        assert place.auths(namespace, "ghcr") == {"ghcr.io": f"robot:{PASSWORD}"}
+
+        identity.write_text(other := issuer.token(sub="system:serviceaccount:web:default"))
+        refused = run(place, "--once", "--identity-token-file", str(identity), PULLPASS_TOKEN="")
+        assert refused.returncode == 1
+        assert token not in refused.stderr + done.stderr
+        assert other not in refused.stderr
+    place.client.trust_rules.delete("agent")

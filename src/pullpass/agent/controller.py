@@ -76,7 +76,6 @@ class Controller:
         troubled: Callable[[str, str, Trouble], None],
     ) -> None:
         self.states: dict[str, _Namespace] = {}
-        self.failed = False
         self._cluster = cluster
         self._records = records
         self._sources = sources
@@ -194,7 +193,6 @@ class Controller:
         except Gone:
             self._later(namespace, _LONGEST_DELAY)
         except WriteFailed as failure:
-            self.failed = True
             troubles[_record_of(write)] = failure.trouble
             state.failures += 1
             delay = _FIRST_DELAY * 2.0 ** min(state.failures - 1, 10)

@@ -133,7 +133,7 @@ class Agent:
         """
         async with self._alive() as life:
             # A client of its own, so that what is wrong with the token or the address is an error.
-            async with self._connect() as client:
+            async with await asyncio.to_thread(self._connect) as client:
                 await client.changes()
             tasks = [asyncio.create_task(each) for each in life.working()]
             settled = asyncio.create_task(life.controller.settled())
@@ -147,8 +147,7 @@ class Agent:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            troubles = any(state.troubles for state in life.controller.states.values())
-            return not life.controller.failed and not troubles
+            return not any(state.troubles for state in life.controller.states.values())
 
     def pages(self, leadership: Leadership) -> dict[str, health.Page]:
         def live() -> tuple[int, str, bytes]:

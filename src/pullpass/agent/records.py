@@ -74,7 +74,8 @@ class Records:
         self.revision = 0
         self.reachable = False
         self._connect = connect
-        self._client = connect()
+        self._client: AsyncClient | None = None
+        self._connecting = asyncio.Lock()
         self._cluster = cluster
         self._changed = changed
         self._is_needed = is_needed
@@ -124,13 +125,12 @@ class Records:
         Raises:
             ClientError: it failed.
         """
+        client = await self._connected(None)
         try:
-            await work(self._client)
+            await work(client)
         except Unauthenticated:
-            # The token may stand in a file that was replaced.
-            await self._client.close()
-            self._client = self._connect()
-            await work(self._client)
+            # It may be at its end, or stand in a file that was replaced.
+            await work(await self._connected(client))
 
     async def run(self) -> None:
         """Follow the records until cancelled."""
@@ -156,7 +156,19 @@ class Records:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._client.close()
+        if self._client is not None:
+            await self._client.close()
+
+    async def _connected(self, refused: AsyncClient | None) -> AsyncClient:
+        """The client; another one, if it is still the one that was ``refused``."""
+        async with self._connecting:
+            if self._client is None or self._client is refused:
+                # To connect may take a request of its own.
+                made = await asyncio.to_thread(self._connect)
+                if self._client is not None:
+                    await self._client.close()
+                self._client = made
+            return self._client
 
     async def _follow(self, client: AsyncClient) -> None:
         if not self.loaded.is_set():

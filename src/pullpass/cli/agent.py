@@ -60,6 +60,13 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How long a secret stays that is no longer needed.",
 )
+@click.option(
+    "--identity-token-file",
+    envvar="PULLPASS_IDENTITY_TOKEN_FILE",
+    show_envvar=True,
+    metavar="FILE",
+    help="Exchange the token in this file, of the pod's service account, for one of Pullpass.",
+)
 @click.option("--context", metavar="NAME", help="The context of the kubeconfig.")
 @click.option(
     "--qps",
@@ -111,6 +118,7 @@ def agent(
     namespace_selector: str,
     exclude: tuple[str, ...],
     grace: float,
+    identity_token_file: str | None,
     context: str | None,
     qps: float,
     burst: int,
@@ -126,8 +134,8 @@ def agent(
     """Keep the image pull secrets of a Kubernetes cluster right, until SIGTERM or Ctrl-C.
 
     It runs in a pod of the cluster, or where a kubeconfig leads to it (KUBECONFIG). Its token is
-    one of the role `cluster`, for the cluster of this name. A file named by PULLPASS_TOKEN_FILE is
-    read again when the token in it is refused.
+    one of the role `cluster`, for the cluster of this name; or it has none of its own, and a trust
+    rule takes its service account's. Token files are read again when a token is refused.
 
     With --once or --dry-run the exit code is 1 if something failed.
     """
@@ -142,7 +150,10 @@ def agent(
 
     session: Session = ctx.obj
     # What is missing is said now, and not when this replica leads one day.
-    session.async_client()
+    if identity_token_file is None:
+        session.async_client()
+    else:
+        session.client(needs_token=False).close()
     logs.configure(log_format, log_level)
     settings = AgentSettings(
         cluster=cluster,
@@ -164,7 +175,7 @@ def agent(
 
     def connect() -> AsyncClient:
         try:
-            return session.async_client()
+            return session.async_client(identity_token_file)
         except click.UsageError as error:
             # A token file that is being replaced: it is read again.
             raise InvalidArgument(error.message) from None

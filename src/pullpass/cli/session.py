@@ -54,22 +54,29 @@ class Session:
             ca_bundle=self.ca_bundle or config.ca_bundle,
         )
 
-    def async_client(self) -> AsyncClient:
-        """A client whose calls are awaited; the token is read anew.
+    def async_client(self, identity_file: str | None = None) -> AsyncClient:
+        """A client whose calls are awaited; the token is read anew, or with ``identity_file``
+        exchanged for the identity token there.
 
         It waits longer than a server that waits for changes.
 
         Raises:
             click.UsageError: a setting is missing.
+            ClientError: the identity token is not taken.
         """
         from pullpass.client.aio import AsyncClient
 
         config = self._config()
         url, organization = self._place(config, needs_organization=True)
+        if identity_file is None:
+            token = self._token(config, url, organization or "")
+        else:
+            with self.client(needs_token=False) as client:
+                token = client.exchange_token(_read(identity_file)).access_token
         return AsyncClient(
             url,
             organization,
-            self._token(config, url, organization or ""),
+            token,
             timeout=max(self.seconds, _LONGEST_WAIT),
             ca_bundle=self.ca_bundle or config.ca_bundle,
         )
@@ -123,13 +130,18 @@ class Session:
                 "No token. Set PULLPASS_TOKEN or PULLPASS_TOKEN_FILE, give --token-file, or log "
                 "in: pullpass login."
             )
-        try:
-            with open(path, encoding="utf-8") as file:
-                return Secret(file.read())
-        except OSError as error:
-            raise click.UsageError(f"The token file {path!r}: {error.strerror}.") from None
-        except UnicodeDecodeError:
-            raise click.UsageError(f"The token file {path!r} is not text.") from None
+        return _read(path)
+
+
+def _read(path: str) -> Secret:
+    """The token in a file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return Secret(file.read().strip())
+    except OSError as error:
+        raise click.UsageError(f"The token file {path!r}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise click.UsageError(f"The token file {path!r} is not text.") from None
 
 
 def _from_keyring(url: str, organization: str) -> Secret:
