@@ -140,6 +140,11 @@ class Place:
             key: base64.b64decode(entry["auth"]).decode() for key, entry in config["auths"].items()
         }
 
+    def reasons(self, namespace: str) -> set[str]:
+        """Those of the events there."""
+        text = self.kube.kubectl("get", "events", "-n", namespace, "-o", "json")
+        return {each["reason"] for each in json.loads(text)["items"]}
+
     def pull_secrets(self, namespace: str, account: str = "default") -> list[str]:
         found = self.kube.get("serviceaccount", account, namespace)
         return [each["name"] for each in (found or {}).get("imagePullSecrets", [])]

@@ -97,8 +97,7 @@ def test_who_never_gives_up_is_reported_and_not_fought(place: Place) -> None:
     def contested() -> bool:
         patch = json.dumps({"data": {".dockerconfigjson": EMPTY}})
         place.kube.kubectl("patch", "secret", "regcred-ghcr", "-n", namespace, "-p", patch)
-        events = place.kube.kubectl("get", "events", "-n", namespace)
-        return "PullSecretContested" in events
+        return "PullSecretContested" in place.reasons(namespace)
 
     eventually(contested)
     # And yet it is put right, in the end.

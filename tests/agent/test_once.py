@@ -63,9 +63,7 @@ def test_once_says_by_its_exit_code_that_something_failed(place: Place) -> None:
     done = run(place, "--once")
     assert done.returncode == 1
     assert "secret_taken" in done.stderr
-    eventually(
-        lambda: "PullSecretSecretTaken" in place.kube.kubectl("get", "events", "-n", namespace)
-    )
+    eventually(lambda: "PullSecretSecretTaken" in place.reasons(namespace))
 
 
 @pytest.mark.parametrize(

@@ -39,10 +39,10 @@ def test_a_rotation_is_one_write_for_each_secret_and_then_nothing_is_asked(place
     agent = place.agent("--mode", "all", "--qps", "1000", "--burst", "1000")
 
     def applied() -> float:
-        return agent.count("pullpass_agent_writes_total", kind="ApplySecret")
+        return agent.count("pullpass_agent_writes_total", kind="ApplySecret", result="done")
 
     def attached() -> float:
-        return agent.count("pullpass_agent_writes_total", kind="SetPullSecrets")
+        return agent.count("pullpass_agent_writes_total", kind="SetPullSecrets", result="done")
 
     eventually(lambda: applied() >= NAMESPACES and attached() >= NAMESPACES, seconds=600)
     before = versions(place)

@@ -89,8 +89,7 @@ def test_a_source_that_is_missing_is_told_and_waited_for(place: Place) -> None:
     namespace = place.namespace("a")
     place.pod(namespace, "r.example.com/app")
     agent = place.agent()
-    events = ("get", "events", "-n", namespace)
-    eventually(lambda: "PullSecretSourceMissing" in place.kube.kubectl(*events), why=agent.output)
+    eventually(lambda: "PullSecretSourceMissing" in place.reasons(namespace), why=agent.output)
     vault = make_source(place, "late")
     eventually(lambda: place.pull_secrets(namespace) == [COPY], why=agent.output)
 

@@ -28,7 +28,7 @@ VARIANTS = [
     (),
     ("--set", "mode=all", "--set", "attach=none", "--set", "networkPolicy.enabled=false"),
     ("--set", "pullpass.caConfigMap=authorities", "--set", "namespaceSelector=env in (a\\,b)"),
-    ("--set", "image.tag=9", "--set", "exclude={a,b-*}", "--set", "podAnnotations.x=y"),
+    ("--set-string", "image.tag=9", "--set", "exclude={a,b-*}", "--set", "podAnnotations.x=y"),
 ]
 
 
@@ -42,7 +42,17 @@ def helm() -> str:
 
 def rendered(*arguments: str, fails: bool = False) -> str:
     done = subprocess.run(
-        [helm(), "template", "pullpass-agent", str(CHART), "-n", "pullpass-system", *arguments],
+        [
+            helm(),
+            "template",
+            "pullpass-agent",
+            str(CHART),
+            "--kube-version",
+            "1.36.0",
+            "-n",
+            "pullpass-system",
+            *arguments,
+        ],
         capture_output=True,
         text=True,
         check=False,
