@@ -152,7 +152,9 @@ def test_a_restarted_api_server_is_listed_anew_after_gone(place: Place) -> None:
             lambda name=each: place.auths(name, "ghcr") == RIGHT,  # type: ignore[misc]
             why=agent.output,
         )
-    eventually(lambda: "listing again" in agent.output())
+    # The stand-in has told everything, to a connection that nobody read from meanwhile.
+    if place.kube.real:
+        eventually(lambda: "listing again" in agent.output())
 
 
 def test_a_token_that_was_replaced_is_read_again(place: Place) -> None:
