@@ -105,7 +105,11 @@ class RealApiServer:
             # The tests ask for much at once, and measure the agent's limits, not the server's.
             *("--enable-priority-and-fairness=false", "--profiling=false"),
         ]
-        self._start()
+        try:
+            self._start()
+        except BaseException:
+            self._etcd.kill()
+            raise
 
     def _start(self) -> None:
         self._process = Process(self._command, stdout=self._folder / "kube-apiserver.log")
