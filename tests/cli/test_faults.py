@@ -110,7 +110,7 @@ def test_a_token_that_cannot_be_sent_is_not_shown(command: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nothing"], "There is no command 'nothing'. Commands: init, serve, registry"),
+        (["nothing"], "There is no command 'nothing'. Commands: init, serve, "),
         (["registry", "nothing"], "nothing"),
         (["registry", "get"], "ID"),
         (["registry", "list", "--colour"], "--colour"),

@@ -217,7 +217,7 @@ def test_each_shell_gets_its_script(command: Command, shell: str) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "offered"),
-    [("re", ["registry"]), ("registry c", ["check", "create", "creds"]), ("", list(ENTRIES))],
+    [("reg", ["registry"]), ("registry c", ["check", "create", "creds"]), ("", list(ENTRIES))],
 )
 def test_bash_completes_commands(typed: str, offered: list[str]) -> None:
     words = ["pullpass", *typed.split(" ")]
