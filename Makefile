@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-.PHONY: help run test demo screenshots check lint types fmt environment kube-assets test-scale clean
+.PHONY: help run test test-agent demo screenshots check lint types fmt environment kube-assets test-scale clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,9 +15,15 @@ help: ## this list
 run: $(READY) ## start Pullpass on http://127.0.0.1:8080 (PULLPASS_PORT), data in ./data
 	@exec scripts/run.sh "$(VENV)"
 
-test: $(READY) ## all tests, against real registries and databases (PYTEST_ARGS="-k match")
+PYTEST := "$(VENV)/bin/pytest" --numprocesses auto --dist loadfile
+
+test: $(READY) ## the tests, against real registries and databases (PYTEST_ARGS="-k match")
 	@scripts/test-tools.sh
-	@exec "$(VENV)/bin/pytest" --numprocesses auto --dist loadfile $(PYTEST_ARGS)
+	@exec $(PYTEST) --ignore tests/agent $(PYTEST_ARGS)
+
+test-agent: $(READY) ## the tests of the cluster agent, against a real API server where there is one
+	@scripts/test-tools.sh
+	@exec $(PYTEST) tests/agent $(PYTEST_ARGS)
 
 demo: $(READY) ## a real registry, a pull, a changed password, a rotation: step by step
 	@scripts/test-tools.sh docker-registry skopeo umoci
