@@ -59,8 +59,8 @@ def test_a_rotation_is_one_write_for_each_secret_and_then_nothing_is_asked(place
     eventually(lambda: agent.count("pullpass_agent_api_requests_total", verb="LEASE") >= leases + 6)
     assert requests(agent.page("/metrics")) == quiet
     assert applied() == 2 * NAMESPACES
-    # A service account is looked at again where the watch is behind what was just written to it.
-    assert attached() >= NAMESPACES
+    # Once each, too, mostly: 32 for 30 was seen on a busy machine, and why is not known yet.
+    assert NAMESPACES <= attached() < 2 * NAMESPACES
 
 
 def versions(place: Place) -> dict[str, str]:

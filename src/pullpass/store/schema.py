@@ -41,6 +41,16 @@ class Milliseconds(TypeDecorator[datetime]):
         return None if value is None else _EPOCH + value * _MILLISECOND
 
 
+def _organization() -> Column[str]:
+    """The first part of a key of what belongs to an organization, and goes with it."""
+    return Column(
+        "organization_id",
+        SortedText,
+        ForeignKey("organizations.id", ondelete="CASCADE"),
+        primary_key=True,
+    )
+
+
 metadata = MetaData()
 
 organizations = Table(
@@ -67,12 +77,7 @@ Index("users_email_key", func.lower(users.c.email), unique=True)
 memberships = Table(
     "memberships",
     metadata,
-    Column(
-        "organization_id",
-        SortedText,
-        ForeignKey("organizations.id", ondelete="CASCADE"),
-        primary_key=True,
-    ),
+    _organization(),
     Column("user_id", SortedText, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     Column("role", SortedText, nullable=False),
     Column("cluster", SortedText),
@@ -98,12 +103,7 @@ Index("tokens_expires_at", tokens.c.expires_at)
 trust_rules = Table(
     "trust_rules",
     metadata,
-    Column(
-        "organization_id",
-        SortedText,
-        ForeignKey("organizations.id", ondelete="CASCADE"),
-        primary_key=True,
-    ),
+    _organization(),
     Column("id", SortedText, primary_key=True),
     Column(
         "user_id",
@@ -139,12 +139,7 @@ Index("browser_sessions_expires_at", browser_sessions.c.expires_at)
 records = Table(
     "records",
     metadata,
-    Column(
-        "organization_id",
-        SortedText,
-        ForeignKey("organizations.id", ondelete="CASCADE"),
-        primary_key=True,
-    ),
+    _organization(),
     Column("id", SortedText, primary_key=True),
     Column("registry", SortedText, nullable=False),
     Column("prefix", SortedText, nullable=False),
@@ -162,12 +157,7 @@ records = Table(
 data_keys = Table(
     "data_keys",
     metadata,
-    Column(
-        "organization_id",
-        SortedText,
-        ForeignKey("organizations.id", ondelete="CASCADE"),
-        primary_key=True,
-    ),
+    _organization(),
     Column("wrapped", LargeBinary, nullable=False),
     Column("created_at", Milliseconds, nullable=False),
 )
@@ -177,12 +167,7 @@ data_keys = Table(
 issued = Table(
     "issued",
     metadata,
-    Column(
-        "organization_id",
-        SortedText,
-        ForeignKey("organizations.id", ondelete="CASCADE"),
-        primary_key=True,
-    ),
+    _organization(),
     Column("identity", SortedText, primary_key=True),
     Column("scope", SortedText, primary_key=True),
     Column("generation", BigInteger, nullable=False),
@@ -204,12 +189,7 @@ Index("issued_touched_at", issued.c.touched_at)
 checks = Table(
     "checks",
     metadata,
-    Column(
-        "organization_id",
-        SortedText,
-        ForeignKey("organizations.id", ondelete="CASCADE"),
-        primary_key=True,
-    ),
+    _organization(),
     Column("record_id", SortedText, primary_key=True),
     Column("version", BigInteger, nullable=False),
     Column("ok", Boolean, nullable=False),
@@ -222,12 +202,7 @@ checks = Table(
 clusters = Table(
     "clusters",
     metadata,
-    Column(
-        "organization_id",
-        SortedText,
-        ForeignKey("organizations.id", ondelete="CASCADE"),
-        primary_key=True,
-    ),
+    _organization(),
     Column("id", SortedText, primary_key=True),
     Column("reported_at", Milliseconds, nullable=False),
     Column("report", Text, nullable=False),
