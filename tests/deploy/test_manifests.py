@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pullpass.api.routes import OPERATIONS, PAGES
 from pullpass.cli.agent import agent
 from pullpass.cli.main import root
 from pullpass.cli.serve import serve
@@ -19,16 +20,44 @@ from tests.parts.kube import ROOT, Kube, kube, kube_assets
 
 DEPLOY = ROOT / "deploy"
 PLAIN = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
-CHART = DEPLOY / "helm" / "pullpass-agent"
-VALUES = [
+
+# A chart, and the values that it cannot do without.
+AGENT = (
+    "pullpass-agent",
     *("--set", "cluster=eu-1", "--set", "pullpass.organization=acme"),
     *("--set", "pullpass.url=https://pullpass.example.com"),
-]
+)
+SERVER = ("pullpass",)
 VARIANTS = [
-    (),
-    ("--set", "mode=all", "--set", "attach=none", "--set", "networkPolicy.enabled=false"),
-    ("--set", "pullpass.caConfigMap=authorities", "--set", "namespaceSelector=env in (a\\,b)"),
-    ("--set-string", "image.tag=9", "--set", "exclude={a,b-*}", "--set", "podAnnotations.x=y"),
+    AGENT,
+    (*AGENT, "--set", "mode=all", "--set", "attach=none", "--set", "networkPolicy.enabled=false"),
+    (
+        *(*AGENT, "--set", "pullpass.caConfigMap=authorities"),
+        *("--set", "namespaceSelector=env in (a\\,b)"),
+    ),
+    (
+        *(*AGENT, "--set-string", "image.tag=9", "--set", "exclude={a,b-*}"),
+        *("--set", "podAnnotations.x=y"),
+    ),
+    SERVER,
+    (
+        *(*SERVER, "--set", "database.secret=pullpass-server", "--set", "database.caSecret=ca"),
+        *("--set", "config.configMap=conf,config.secret=passwords", "--set", "tls.secret=tls"),
+        *("--set", "ambientIdentity=true", "--set", "allowNetworks={10.0.0.0/8,fd00::/8}"),
+        *("--set-json", 'extraEnv=[{"name": "AWS_REGION", "value": "eu-central-1"}]'),
+    ),
+    (
+        *(
+            *SERVER,
+            "--set",
+            "persistence.storageClass=fast",
+            "--set-json",
+            'networkPolicy.from=[{"podSelector": {}}]',
+        ),
+        *("--set", "ingress.enabled=true,ingress.host=pullpass.example.com"),
+        *("--set", "ingress.tlsSecret=tls,ingress.className=nginx"),
+    ),
+    (*SERVER, "--set", "persistence.existingClaim=mine", "--set", "networkPolicy.enabled=false"),
 ]
 
 
@@ -40,18 +69,12 @@ def helm() -> str:
     return found
 
 
-def rendered(*arguments: str, fails: bool = False) -> str:
+def rendered(chart: str, *arguments: str, fails: bool = False) -> str:
     done = subprocess.run(
         [
             helm(),
-            "template",
-            "pullpass-agent",
-            str(CHART),
-            "--kube-version",
-            "1.36.0",
-            "-n",
-            "pullpass-system",
-            *arguments,
+            *("template", chart, str(DEPLOY / "helm" / chart), "-n", "pullpass-system"),
+            *("--kube-version", "1.36.0", *arguments),
         ],
         capture_output=True,
         text=True,
@@ -112,7 +135,7 @@ def test_plain_manifests_are_taken_by_a_real_api_server(path: Path, cluster: Kub
 
 @pytest.mark.parametrize("values", VARIANTS)
 def test_the_chart_is_strict_and_taken(values: tuple[str, ...], cluster: Kube) -> None:
-    text = rendered(*VALUES, *values)
+    text = rendered(*values)
     check_pods(objects(text))
     cluster.kubectl(
         "apply",
@@ -131,24 +154,58 @@ def test_the_chart_gives_the_same_rights_as_the_plain_manifests() -> None:
         return [each["rules"] for each in objects(text) if each["kind"] in ("ClusterRole", "Role")]
 
     plain = (DEPLOY / "kubernetes" / "agent-rbac.yaml").read_text()
-    assert rules(rendered(*VALUES)) == rules(plain)
+    assert rules(rendered(*AGENT)) == rules(plain)
     # With less to do there is less that it may.
-    less = rules(rendered(*VALUES, "--set", "mode=all"))
+    less = rules(rendered(*AGENT, "--set", "mode=all"))
     assert not any("pods" in rule["resources"] for role in less for rule in role)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
-    ("value", "field"),
+    ("chart", "value", "field"),
     [
-        ("cluster=-x", "cluster"),
-        ("mode=some", "mode"),
-        ("pullpass.url=pullpass.example.com", "url"),
-        ("replica=3", "replica"),
-        ("graceSeconds=-1", "graceSeconds"),
+        (AGENT, "cluster=-x", "cluster"),
+        (AGENT, "mode=some", "mode"),
+        (AGENT, "pullpass.url=pullpass.example.com", "url"),
+        (AGENT, "replica=3", "replica"),
+        (AGENT, "graceSeconds=-1", "graceSeconds"),
+        (SERVER, "replica=3", "replica"),
+        (SERVER, "ingress.enabled=true", "host"),
+        (SERVER, "allowNetworks={intranet}", "allowNetworks"),
+        (SERVER, "database.url=postgresql://", "url"),
+        (SERVER, "persistence.size=much", "size"),
     ],
 )
-def test_values_that_cannot_be_are_refused_by_name(value: str, field: str) -> None:
-    assert field in rendered(*VALUES, "--set", value, fails=True)
+def test_values_that_cannot_be_are_refused_by_name(
+    chart: tuple[str, ...], value: str, field: str
+) -> None:
+    assert field in rendered(*chart, "--set", value, fails=True)
+
+
+def test_the_server_keeps_its_data_in_a_database_or_on_a_volume() -> None:
+    on_volume = {each["kind"]: each for each in objects(rendered(*SERVER))}
+    assert on_volume["Deployment"]["spec"]["replicas"] == 1
+    assert on_volume["Deployment"]["spec"]["strategy"] == {"type": "Recreate"}
+    # Uninstalling the release is not to take the credentials along.
+    claim = on_volume["PersistentVolumeClaim"]
+    assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+    in_database = {
+        each["kind"]: each
+        for each in objects(rendered(*SERVER, "--set", "database.secret=pullpass-server"))
+    }
+    assert in_database["Deployment"]["spec"]["replicas"] == 2
+    assert "PersistentVolumeClaim" not in in_database
+
+
+def test_the_ingress_lets_everything_in_but_the_metrics() -> None:
+    settings = ("--set", "ingress.enabled=true,ingress.host=pullpass.example.com")
+    (ingress,) = (
+        each for each in objects(rendered(*SERVER, *settings)) if each["kind"] == "Ingress"
+    )
+    let_in = {each["path"] for each in ingress["spec"]["rules"][0]["http"]["paths"]}
+    served = {"/ui"} | {"/" + each.path.split("/")[1] for each in (*OPERATIONS, *PAGES)}
+    assert let_in >= served - {"/metrics"}
+    assert "/metrics" in served - let_in
 
 
 def test_the_container_holds_what_the_commands_need() -> None:
