@@ -160,6 +160,18 @@ def test_the_chart_gives_the_same_rights_as_the_plain_manifests() -> None:
     assert not any("pods" in rule["resources"] for role in less for rule in role)  # type: ignore[attr-defined]
 
 
+def test_the_chart_has_the_same_policy_as_the_plain_manifests() -> None:
+    kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+
+    def rules(text: str) -> list[object]:
+        return [each["spec"] for each in objects(text) if each["kind"] in kinds]
+
+    plain = (DEPLOY / "kubernetes" / "agent-policy.yaml").read_text()
+    bound = plain.replace("policyName: pullpass", "policyName: pullpass-system-pullpass")
+    assert rules(rendered(*AGENT)) == rules(bound)
+    assert not rules(rendered(*AGENT, "--set", "admissionPolicy.enabled=false"))
+
+
 @pytest.mark.parametrize(
     ("chart", "value", "field"),
     [
