@@ -10,6 +10,7 @@ from pullpass.cli.output import (
     output_option,
     print_details,
     print_json,
+    print_list,
     print_table,
     yes_no,
 )
@@ -32,25 +33,20 @@ def list_(session: Session, output: str) -> None:
     """List the clusters whose agents have reported."""
     with session.client() as client:
         clusters = client.clusters.list()
-    if output == "json":
-        print_json(clusters)
-    elif clusters:
-        print_table(
-            [
-                *("CLUSTER", "CONNECTED", "MODE", "NAMESPACES"),
-                *("SECRETS", "PENDING", "FAILED", "REPORTED", "VERSION"),
-            ],
-            (
-                [
-                    *(c.id, yes_no(c.connected), c.mode, str(c.namespaces)),
-                    *(str(c.secrets), str(c.pending), str(c.failed)),
-                    *(moment(c.reported_at), c.version),
-                ]
-                for c in clusters
-            ),
-        )
-    else:
-        note("No cluster has reported. docs/kubernetes.md says how to install the agent.")
+    print_list(
+        output,
+        clusters,
+        [
+            *("CLUSTER", "CONNECTED", "MODE", "NAMESPACES"),
+            *("SECRETS", "PENDING", "FAILED", "REPORTED", "VERSION"),
+        ],
+        lambda c: [
+            *(c.id, yes_no(c.connected), c.mode, str(c.namespaces)),
+            *(str(c.secrets), str(c.pending), str(c.failed)),
+            *(moment(c.reported_at), c.version),
+        ],
+        empty="No cluster has reported. docs/kubernetes.md says how to install the agent.",
+    )
 
 
 @cluster.command()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
+from typing import TypeVar
 
 import click
 
 from pullpass.client import timestamp
 from pullpass.client.secret import Secret
+
+_Item = TypeVar("_Item")
 
 output_option = click.option(
     "-o",
@@ -37,6 +40,25 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in table:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         click.echo("  ".join(cells).rstrip())
+
+
+def print_list(
+    output: str,
+    items: Sequence[_Item],
+    headers: Sequence[str],
+    row: Callable[[_Item], Sequence[str]],
+    *,
+    empty: str,
+) -> None:
+    """``items`` as ``--output`` asks: JSON, or a table with a ``row`` for each. Where there are
+    none a person gets the hint ``empty`` instead of a table.
+    """
+    if output == "json":
+        print_json(items)
+    elif items:
+        print_table(headers, map(row, items))
+    else:
+        note(empty)
 
 
 def print_details(details: Mapping[str, str | None]) -> None:

@@ -14,7 +14,7 @@ from pullpass.cli.output import (
     output_option,
     print_details,
     print_json,
-    print_table,
+    print_list,
     yes_no,
 )
 from pullpass.cli.record_options import RecordOptions, record_options
@@ -47,28 +47,17 @@ def list_(session: Session, output: str) -> None:
     """List the records of the organization."""
     with session.client() as client:
         records = client.registries.list()
-    if output == "json":
-        print_json(records)
-    elif records:
-        print_table(
-            ["ID", "REGISTRY", "TYPE", "CI", "CREATED", "LAST CHECK"],
-            (
-                [
-                    record.id,
-                    record.registry,
-                    record.type,
-                    yes_no(record.enable_ci),
-                    moment(record.created_at),
-                    _last_check(record.status),
-                ]
-                for record in records
-            ),
-        )
-    else:
-        note(
-            "No registry records yet. Add one, for example: pullpass registry create ghcr "
-            "--registry ghcr.io --type basic --username USER --password-stdin"
-        )
+    print_list(
+        output,
+        records,
+        ["ID", "REGISTRY", "TYPE", "CI", "CREATED", "LAST CHECK"],
+        lambda record: [
+            *(record.id, record.registry, record.type, yes_no(record.enable_ci)),
+            *(moment(record.created_at), _last_check(record.status)),
+        ],
+        empty="No registry records yet. Add one, for example: pullpass registry create ghcr "
+        "--registry ghcr.io --type basic --username USER --password-stdin",
+    )
 
 
 @registry.command()

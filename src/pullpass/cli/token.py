@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pullpass.cli.output import moment, note, output_option, print_json, print_table
+from pullpass.cli.output import (
+    moment,
+    note,
+    output_option,
+    print_json,
+    print_list,
+)
 from pullpass.cli.parameters import Moment
 from pullpass.cli.registry import confirm
 from pullpass.cli.secrets_input import read_secret
@@ -35,18 +41,13 @@ def list_(session: Session, user_id: str | None, output: str) -> None:
     """List the tokens of a user (never the tokens themselves)."""
     with session.client(needs_organization=False) as client:
         tokens = client.tokens.list(_owner(client, user_id))
-    if output == "json":
-        print_json(tokens)
-    elif tokens:
-        print_table(
-            ["ID", "DESCRIPTION", "CREATED", "EXPIRES"],
-            (
-                [t.id, t.description, moment(t.created_at), moment(t.expires_at, absent="never")]
-                for t in tokens
-            ),
-        )
-    else:
-        note("No tokens. Create one with: pullpass token create ID")
+    print_list(
+        output,
+        tokens,
+        ["ID", "DESCRIPTION", "CREATED", "EXPIRES"],
+        lambda t: [t.id, t.description, moment(t.created_at), moment(t.expires_at, absent="never")],
+        empty="No tokens. Create one with: pullpass token create ID",
+    )
 
 
 @token.command()

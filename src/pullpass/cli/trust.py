@@ -13,6 +13,7 @@ from pullpass.cli.output import (
     output_option,
     print_details,
     print_json,
+    print_list,
     print_table,
     yes_no,
 )
@@ -75,18 +76,14 @@ def list_(session: Session, output: str) -> None:
     """List the trust rules of the organization."""
     with session.client() as client:
         rules = client.trust_rules.list()
-    if output == "json":
-        print_json(rules)
-    elif rules:
-        print_table(
-            ["ID", "ISSUER", "CLAIMS", "ROLE", "REGISTRIES"],
-            ([r.id, r.issuer, _claims_text(r), _role(r), _registries_text(r)] for r in rules),
-        )
-    else:
-        note(
-            "No trust rules. Add one, for example: pullpass trust create github --issuer "
-            "https://token.actions.githubusercontent.com --claim repository=OWNER/NAME --role ci"
-        )
+    print_list(
+        output,
+        rules,
+        ["ID", "ISSUER", "CLAIMS", "ROLE", "REGISTRIES"],
+        lambda r: [r.id, r.issuer, _claims_text(r), _role(r), _registries_text(r)],
+        empty="No trust rules. Add one, for example: pullpass trust create github --issuer "
+        "https://token.actions.githubusercontent.com --claim repository=OWNER/NAME --role ci",
+    )
 
 
 @trust.command()

@@ -10,7 +10,7 @@ from pullpass.cli.output import (
     output_option,
     print_details,
     print_json,
-    print_table,
+    print_list,
 )
 from pullpass.cli.registry import confirm
 from pullpass.cli.session import Session
@@ -35,15 +35,13 @@ def list_(session: Session, output: str) -> None:
     """List the users of the organization."""
     with session.client() as client:
         users = client.users.list()
-    if output == "json":
-        print_json(users)
-    elif users:
-        print_table(
-            ["ID", "NAME", "TYPE", "ROLE", "CLUSTER", "CREATED"],
-            ([u.id, u.name, u.type, u.role, u.cluster or "-", moment(u.created_at)] for u in users),
-        )
-    else:
-        note("No users. Add one, for example: pullpass user create build --role ci")
+    print_list(
+        output,
+        users,
+        ["ID", "NAME", "TYPE", "ROLE", "CLUSTER", "CREATED"],
+        lambda u: [u.id, u.name, u.type, u.role, u.cluster or "-", moment(u.created_at)],
+        empty="No users. Add one, for example: pullpass user create build --role ci",
+    )
 
 
 @user.command()
