@@ -30,6 +30,8 @@ AGENT = (
 SERVER = ("pullpass",)
 VARIANTS = [
     AGENT,
+    (*AGENT, "--set", "webhook.enabled=false"),
+    (*AGENT, "--set", "webhook.port=9443", "--set", "exclude={kube-*,a?,[x-z]*}"),
     (*AGENT, "--set", "mode=all", "--set", "attach=none", "--set", "networkPolicy.enabled=false"),
     (
         *(*AGENT, "--set", "pullpass.caConfigMap=authorities"),
@@ -154,7 +156,11 @@ def test_the_chart_gives_the_same_rights_as_the_plain_manifests() -> None:
         return [each["rules"] for each in objects(text) if each["kind"] in ("ClusterRole", "Role")]
 
     plain = (DEPLOY / "kubernetes" / "agent-rbac.yaml").read_text()
-    assert rules(rendered(*AGENT)) == rules(plain)
+    # What belongs to no namespace has the release's in its name.
+    named = plain.replace("resourceNames: [", "resourceNames: [pullpass-system-")
+    assert rules(rendered(*AGENT)) == rules(named)
+    without = rules(rendered(*AGENT, "--set", "webhook.enabled=false"))
+    assert "mutatingwebhookconfigurations" not in str(without)
     # With less to do there is less that it may.
     less = rules(rendered(*AGENT, "--set", "mode=all"))
     assert not any("pods" in rule["resources"] for role in less for rule in role)  # type: ignore[attr-defined]
@@ -180,6 +186,8 @@ def test_the_chart_has_the_same_policy_as_the_plain_manifests() -> None:
         (AGENT, "pullpass.url=pullpass.example.com", "url"),
         (AGENT, "replica=3", "replica"),
         (AGENT, "graceSeconds=-1", "graceSeconds"),
+        (AGENT, "webhook.timeoutSeconds=0", "timeoutSeconds"),
+        (AGENT, "webhook.port=8081", "port"),
         (SERVER, "replica=3", "replica"),
         (SERVER, "ingress.enabled=true", "host"),
         (SERVER, "allowNetworks={intranet}", "allowNetworks"),
@@ -218,6 +226,19 @@ def test_the_ingress_lets_everything_in_but_the_metrics() -> None:
     served = {"/ui"} | {"/" + each.path.split("/")[1] for each in (*OPERATIONS, *PAGES)}
     assert let_in >= served - {"/metrics"}
     assert "/metrics" in served - let_in
+
+
+def test_the_chart_leads_to_the_webhook_as_the_plain_manifests_do() -> None:
+    def webhooks(text: str) -> list[dict[str, Any]]:
+        kind = "MutatingWebhookConfiguration"
+        found = (each["webhooks"] for each in objects(text) if each["kind"] == kind)
+        return [webhook for webhooks in found for webhook in webhooks]
+
+    plain = (DEPLOY / "kubernetes" / "agent-webhook.yaml").read_text()
+    found = webhooks(rendered(*AGENT))
+    assert found == webhooks(plain)
+    assert found[0]["failurePolicy"] == "Ignore"
+    assert webhooks(rendered(*AGENT, "--set", "webhook.enabled=false")) == []
 
 
 def test_the_container_holds_what_the_commands_need() -> None:

@@ -206,8 +206,7 @@ class Controller:
             return frozenset()
         if self._everywhere:
             return frozenset(self._records.known)
-        matched = map(self._records.match, self._cluster.images(namespace))
-        return frozenset(record_id for record_id in matched if record_id is not None)
+        return self._records.needed(self._cluster.images(namespace))
 
     def _trouble(self, record_id: str) -> Trouble | None:
         """Why the secret of a record is not to be had, or not anew."""

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import httpx2
 from lightkube import AsyncClient, KubeConfig, operators
@@ -155,6 +155,29 @@ def label_selector(text: str) -> Selector:
         found[key] = _requirement(match)
         at = end + 1
     return found
+
+
+def selects(selector: Selector, labels: Mapping[str, str]) -> bool:
+    """Whether an object with ``labels`` is one of those that an API server would list."""
+    for key, requirement in selector.items():
+        assert isinstance(requirement, operators.Operator)
+        value, wanted = labels.get(key), requirement.value
+        match requirement.op_name:
+            case "exists":
+                found = value is not None
+            case "not_exists":
+                found = value is None
+            case "equal":
+                found = value == wanted
+            case "not_equal":
+                found = value != wanted
+            case "in_":
+                found = value in wanted
+            case _:
+                found = value not in wanted
+        if not found:
+            return False
+    return True
 
 
 def _requirement(match: re.Match[str]) -> object:

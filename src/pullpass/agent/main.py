@@ -24,6 +24,7 @@ from pullpass.agent.lease import Leadership
 from pullpass.agent.plan import ApplySecret, Attach, DeleteSecret, SetPullSecrets, Write
 from pullpass.agent.records import Records, Trouble
 from pullpass.agent.report import CountingWriter, Metrics, Reporter
+from pullpass.agent.webhook.main import Webhook, WebhookSettings
 from pullpass.client.aio import AsyncClient
 
 Mode = Literal["needed", "all"]
@@ -48,6 +49,7 @@ class AgentSettings:
     lease_name: str = "pullpass-agent"
     lease_seconds: int = 15
     listen: tuple[str, int] | None = None
+    webhook: WebhookSettings | None = None
     once: bool = False
     dry_run: bool = False
 
@@ -74,12 +76,25 @@ async def _run(settings: AgentSettings, connect: Callable[[], AsyncClient]) -> b
     async with contextlib.AsyncExitStack() as stack:
         client = kube.connect(config, limit, metrics.requested)
         stack.push_async_callback(client.close)
-        agent = Agent(settings, connect, metrics, client, selector)
         if settings.once or settings.dry_run:
-            return await agent.once()
+            return await Agent(settings, connect, metrics, client, selector).once()
+        own_namespace = settings.lease_namespace or config.namespace
+        webhook = None
+        if settings.webhook is not None:
+            webhook = Webhook(
+                settings.webhook,
+                client,
+                connect,
+                cluster=settings.cluster,
+                namespace=own_namespace,
+                selector=selector,
+                excluded=settings.exclude,
+                registry=metrics.registry,
+            )
+        agent = Agent(settings, connect, metrics, client, selector, webhook)
         leadership = Leadership(
             client,
-            settings.lease_namespace or config.namespace,
+            own_namespace,
             settings.lease_name,
             f"{socket.gethostname()}_{os.getpid()}_{os.urandom(4).hex()}",
             settings.lease_seconds,
@@ -88,7 +103,9 @@ async def _run(settings: AgentSettings, connect: Callable[[], AsyncClient]) -> b
             server = await health.serve(*settings.listen, agent.pages(leadership))
             stack.push_async_callback(server.wait_closed)
             stack.callback(server.close)
-        work = asyncio.create_task(leadership.run(agent.work))
+        work = asyncio.ensure_future(
+            asyncio.gather(leadership.run(agent.work), *([webhook.run()] if webhook else []))
+        )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, work.cancel)
@@ -111,18 +128,21 @@ class Agent:
         metrics: Metrics,
         client: KubeClient,
         selector: kube.Selector,
+        webhook: Webhook | None = None,
     ) -> None:
         self._settings = settings
         self._connect = connect
         self._metrics = metrics
         self._client = client
         self._selector = selector
+        self._webhook = webhook
         self._life: _Life | None = None
 
     async def work(self) -> None:
         """Keep the cluster right until cancelled."""
         async with self._alive() as life:
-            await asyncio.gather(*(asyncio.create_task(each) for each in life.background()))
+            works = [*life.background(), *([self._webhook.keep()] if self._webhook else [])]
+            await asyncio.gather(*(asyncio.create_task(each) for each in works))
 
     async def once(self) -> bool:
         """Bring everything to where it should be, or with ``dry_run`` say what that takes; whether
@@ -154,6 +174,8 @@ class Agent:
             return 200, "text/plain", b"ok\n"
 
         def ready() -> tuple[int, str, bytes]:
+            if self._webhook is not None and (missing := self._webhook.missing):
+                return 503, "text/plain", f"{missing}\n".encode()
             # A replica that waits for the lease is as ready as it can be.
             if not leadership.leads:
                 return 200, "text/plain", b"waiting for the lease\n"

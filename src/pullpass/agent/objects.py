@@ -95,6 +95,16 @@ def source(found: Secret) -> Source | None:
     return Source(found.type or "Opaque", tuple(sorted((found.data or {}).items())))
 
 
+def images_of(spec: PodSpec | None) -> Images:
+    """All that its containers run, of every kind, and that its volumes hold."""
+    if spec is None:
+        return frozenset()
+    kinds = (spec.containers, spec.init_containers, spec.ephemeral_containers)
+    names = {container.image for kind in kinds for container in kind or ()}
+    names |= {volume.image.reference for volume in spec.volumes or () if volume.image}
+    return frozenset(name for name in names if name)
+
+
 class ImageReader:
     """The images of pods and pod templates; equal sets share one place in memory."""
 
@@ -116,12 +126,7 @@ class ImageReader:
         return None if template is None else self._of(template.spec)
 
     def _of(self, spec: PodSpec | None) -> Images | None:
-        if spec is None:
-            return None
-        kinds = (spec.containers, spec.init_containers, spec.ephemeral_containers)
-        names = {container.image for kind in kinds for container in kind or ()}
-        names |= {volume.image.reference for volume in spec.volumes or () if volume.image}
-        images = frozenset(name for name in names if name)
+        images = images_of(spec)
         return self._seen.setdefault(images, images) if images else None
 
 

@@ -8,7 +8,7 @@ stays as it was.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -34,6 +34,7 @@ _LONGEST_FAILURE_DELAY = 300.0
 # Renewed when a third of its life is left, as it was when it was handed out.
 _RENEW_AT = 2 / 3
 _AT_ONCE = 8
+_MOST_MATCHES = 100_000
 
 _log = structlog.get_logger("pullpass.agent.records")
 
@@ -108,8 +109,16 @@ class Records:
     def match(self, image: str) -> str | None:
         """The id of the record that ``image`` gets its secret from, None where there is none."""
         if image not in self._matches:
+            # Whoever may create pods can name as many images as they like.
+            if len(self._matches) >= _MOST_MATCHES:
+                self._matches.clear()
             self._matches[image] = self._match(image)
         return self._matches[image]
+
+    def needed(self, images: Iterable[str]) -> frozenset[str]:
+        """The ids of the records that ``images`` get their secrets from."""
+        matched = map(self.match, images)
+        return frozenset(record_id for record_id in matched if record_id is not None)
 
     def want(self, record_id: str) -> None:
         """See to it that the record's secret is there soon; ``changed`` tells when it is."""

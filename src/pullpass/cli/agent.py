@@ -99,6 +99,34 @@ if TYPE_CHECKING:
 @click.option(
     "--listen", type=Address(), metavar="HOST:PORT", help="Serve health and metrics there."
 )
+@click.option(
+    "--webhook",
+    type=Address(),
+    metavar="HOST:PORT",
+    help="Serve the admission webhook there, which names the secrets in new pods.",
+)
+@click.option(
+    "--webhook-configuration",
+    default="pullpass-agent",
+    show_default=True,
+    metavar="NAME",
+    help="The MutatingWebhookConfiguration that leads to it.",
+)
+@click.option(
+    "--webhook-secret",
+    default="pullpass-agent-webhook",
+    show_default=True,
+    metavar="NAME",
+    help="Where its certificate is kept, beside the Lease.",
+)
+@click.option(
+    "--webhook-days",
+    type=click.FloatRange(min=0, max=3650, min_open=True),
+    default=90.0,
+    show_default=True,
+    metavar="DAYS",
+    help="How long a certificate lives; it is renewed when a third is left.",
+)
 @click.option("--once", is_flag=True, help="Bring all to where it should be, and end.")
 @click.option("--dry-run", is_flag=True, help="Say what that would take, and change nothing.")
 @click.option("--log-format", type=click.Choice(["json", "console"]), default="json")
@@ -126,6 +154,10 @@ def agent(
     lease_name: str,
     lease_seconds: int,
     listen: tuple[str, int] | None,
+    webhook: tuple[str, int] | None,
+    webhook_configuration: str,
+    webhook_secret: str,
+    webhook_days: float,
     once: bool,
     dry_run: bool,
     log_format: str,
@@ -142,6 +174,7 @@ def agent(
     try:
         from pullpass.agent.kube import SettingsError
         from pullpass.agent.main import AgentSettings, run
+        from pullpass.agent.webhook.main import WebhookSettings
         from pullpass.server import logs
     except ModuleNotFoundError as error:
         raise click.ClickException(
@@ -169,6 +202,8 @@ def agent(
         lease_name=lease_name,
         lease_seconds=lease_seconds,
         listen=listen,
+        webhook=webhook
+        and WebhookSettings(webhook, webhook_configuration, webhook_secret, webhook_days),
         once=once,
         dry_run=dry_run,
     )

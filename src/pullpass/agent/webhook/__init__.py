@@ -1,0 +1,1 @@
+"""The admission webhook: pods get the names of their pull secrets as they are created."""
