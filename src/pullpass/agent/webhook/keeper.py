@@ -11,6 +11,7 @@ import asyncio
 import base64
 import binascii
 import contextlib
+import ipaddress
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -50,7 +51,12 @@ class ClientConfig(Shape):
         """The name that an API server expects in the certificate."""
         if self.service is not None:
             return f"{self.service.name}.{self.service.namespace}.svc"
-        return urlsplit(self.url or "").hostname
+        name = urlsplit(self.url or "").hostname
+        try:
+            # As certificates have it: an address may be written in more than one way.
+            return name and str(ipaddress.ip_address(name))
+        except ValueError:
+            return name
 
 
 class WebhookEntry(Shape):
@@ -121,7 +127,8 @@ class Keeper:
             self._changed.clear()
             try:
                 seconds = await self._step()
-            except KubeError as error:
+            except (KubeError, ValueError) as error:
+                # A name in the configuration may be none that a certificate can have.
                 _log.warning("the webhook's certificate is not kept", error=said(error))
                 seconds = _AGAIN_SECONDS * 10
             with contextlib.suppress(TimeoutError):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
 from lightkube import AsyncClient as KubeClient
 from prometheus_client import CollectorRegistry
 
@@ -17,6 +18,8 @@ from pullpass.agent.webhook.admission import Admission, AdmissionMetrics
 from pullpass.agent.webhook.certificates import Certificate
 from pullpass.agent.webhook.keeper import Keeper
 from pullpass.client.aio import AsyncClient
+
+_log = structlog.get_logger("pullpass.agent.webhook")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,10 @@ class Webhook:
         return self._admission.missing
 
     def _serve(self, certificate: Certificate) -> None:
-        certificates.load(self._context, certificate)
+        try:
+            certificates.load(self._context, certificate)
+        except OSError as error:
+            _log.error("the webhook cannot serve its certificate", error=str(error))
+            return
         self._has_certificate = True
         self._metrics.serves_until(certificate.expires.timestamp())
