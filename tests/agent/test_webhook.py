@@ -169,8 +169,8 @@ def test_who_is_not_to_be_served_is_left_alone(hook: Hook, place: Place) -> None
 
 
 def test_the_certificate_is_renewed_while_pods_are_created(hook: Hook, place: Place) -> None:
-    # It lives for 35 seconds.
-    agent = hook.agent("--webhook-days", "0.0004", "--attach", "none")
+    # It lives for 52 seconds.
+    agent = hook.agent("--webhook-days", "0.0006", "--attach", "none")
     namespace, first = place.namespace("a"), hook.certificate
     count = after = 0
     while after < 5:
