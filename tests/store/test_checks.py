@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from pullpass.domain.probe import ProbeCode, Status
-from pullpass.store.checks import CheckStore
+from pullpass.store.checks import RUNS_KEPT, CheckStore
 from pullpass.store.engine import Database
 from pullpass.store.records import RecordStore
 from tests.store.values import NOW, a_record
@@ -71,3 +71,33 @@ async def test_it_goes_with_its_record(checks: CheckStore, records: RecordStore)
     await checks.save("acme", record.id, record.version, a_status(1))
     assert await records.delete("acme", record.id, if_version=None, now=NOW)
     assert await checks.of("acme", [record.id]) == {}
+    assert await checks.history("acme", record.id) == []
+
+
+async def test_checks_in_a_row_that_came_to_the_same_are_one_run_of_the_history(
+    checks: CheckStore,
+) -> None:
+    codes = (ProbeCode.OK, ProbeCode.OK, ProbeCode.TLS, ProbeCode.UNAUTHORIZED, ProbeCode.OK)
+    for at, code in enumerate(codes):
+        # Another version is the same record all the same.
+        await checks.save("acme", "ghcr", at, a_status(at, code))
+    await checks.save("acme", "ghcr", 9, a_status(1, ProbeCode.TIMEOUT))
+    found = await checks.history("acme", "ghcr")
+    told = [(run.code, minute(run.began_at), minute(run.ended_at), run.checks) for run in found]
+    assert told == [
+        (ProbeCode.OK, 0, 1, 2),
+        (ProbeCode.TLS, 2, 2, 1),
+        (ProbeCode.UNAUTHORIZED, 3, 3, 1),
+        (ProbeCode.OK, 4, 4, 1),
+    ]
+    assert await checks.history("acme", "quay") == []
+    assert await checks.history("globex", "ghcr") == []
+
+
+async def test_the_history_of_a_record_is_never_long(checks: CheckStore) -> None:
+    for at in range(RUNS_KEPT + 7):
+        await checks.save("acme", "ghcr", 1, a_status(at, (ProbeCode.OK, ProbeCode.TLS)[at % 2]))
+    await checks.save("acme", "quay", 1, a_status(0))
+    found = await checks.history("acme", "ghcr")
+    assert [minute(run.began_at) for run in found] == list(range(7, RUNS_KEPT + 7))
+    assert len(await checks.history("acme", "quay")) == 1

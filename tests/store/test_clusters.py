@@ -43,9 +43,9 @@ async def test_an_older_report_does_not_replace_a_newer_one(
 async def test_a_cluster_is_deleted_once(database: Database, admin: User) -> None:
     store = ClusterStore(database)
     await store.save("acme", Cluster("prod", NOW, REPORT))
-    assert not await store.delete("globex", "prod")
-    assert await store.delete("acme", "prod")
-    assert not await store.delete("acme", "prod")
+    assert not await store.delete("globex", "prod", now=NOW)
+    assert await store.delete("acme", "prod", now=NOW)
+    assert not await store.delete("acme", "prod", now=NOW)
 
 
 async def test_there_is_no_report_without_its_organization(database: Database) -> None:

@@ -24,18 +24,31 @@ _EVERY_SECONDS = 60.0
 _SOON_SECONDS = 2.0
 _MOST_PROBLEMS = 100
 _LONGEST_MESSAGE = 1000
+# Of one record, and of all in a report: many records in many namespaces would not fit into one.
+_MOST_NAMES = 100
+_MOST_NAMES_IN_ALL = 2000
 
 _log = structlog.get_logger("pullpass.agent.report")
 
 
 def summary(controller: Controller, records: Records) -> list[RegistryReport]:
-    """For each record: in how many namespaces its secret is right, pending, or failed."""
+    """For each record: in how many namespaces its secret is right, pending, or failed; and the
+    names of some where it is right.
+    """
     right: Counter[str] = Counter()
     pending: Counter[str] = Counter()
     failed: Counter[str] = Counter()
     problems: dict[str, list[Problem]] = {}
+    held_in: dict[str, list[str]] = {}
+    left = _MOST_NAMES_IN_ALL
+    share = min(_MOST_NAMES, max(1, left // max(1, len(records.known))))
     for namespace, state in controller.states.items():
         right.update(state.right)
+        for record_id in state.right:
+            names = held_in.setdefault(record_id, [])
+            if len(names) < share and left:
+                names.append(namespace)
+                left -= 1
         pending.update(state.needed - state.right - state.troubles.keys())
         for record_id, trouble in state.troubles.items():
             failed[record_id] += 1
@@ -47,6 +60,7 @@ def summary(controller: Controller, records: Records) -> list[RegistryReport]:
             pending[record_id],
             failed[record_id],
             tuple(problems.get(record_id, ())[:_MOST_PROBLEMS]),
+            tuple(held_in.get(record_id, ())),
         )
         for record_id in sorted(records.known)
     ]

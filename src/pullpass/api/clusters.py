@@ -67,6 +67,7 @@ def _cluster_answer(call: Call, cluster: Cluster) -> Response:
             each.pending,
             each.failed,
             [ClusterProblem(p.namespace, p.code, p.message) for p in each.problems] or UNSET,
+            list(each.held_in) or UNSET,
         )
         for each in cluster.report.registries
     ]

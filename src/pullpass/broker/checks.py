@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,7 +21,7 @@ from pullpass.domain.errors import (
 )
 from pullpass.domain.image import ImageReference
 from pullpass.domain.prefix import RegistryPrefix
-from pullpass.domain.probe import Probe, ProbeCode, Status
+from pullpass.domain.probe import CheckRun, Probe, ProbeCode, Status
 from pullpass.domain.record import Record
 from pullpass.domain.record_types import RecordType
 from pullpass.exchange.probe import Prober, Target
@@ -118,6 +118,14 @@ class CheckService:
             status = Status(probe.code, probe.message, moment, since=moment)
             await self._store.save(caller.organization, record.id, record.version, status)
         await self._audit.checked(caller, record.id, check.probe.code)
+
+    async def history(self, caller: Caller, record_id: str) -> Sequence[CheckRun]:
+        """What the checks of a record have come to, oldest first, as far as it is kept.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        return await self._store.history(caller.organization, record_id)
 
     async def _run(self, record: Record, place: _Place, credential: _Credential) -> Check:
         now = self._clock()

@@ -13,11 +13,15 @@ from pullpass.domain.record import ID_EXPECTED, is_id
 MODES = ("needed", "all")
 MOST_REGISTRIES = 10_000
 MOST_PROBLEMS = 100
+MOST_NAMES = 100
+LONGEST_NAME = 253
 MOST = 2**53 - 1
 _SOME = re.compile(".+")
 _MODE = re.compile("|".join(MODES))
 _COUNT = f"a whole number from 0 to {MOST}"
+_REGISTRY = ("id", "secrets", "pending", "failed", "problems", "held_in")
 _NAMESPACE = "the name of a namespace, or an empty string"
+_NAMES = f"a list of up to {MOST_NAMES} names of namespaces"
 _MESSAGE = "a sentence of up to 1000 characters"
 
 
@@ -54,7 +58,7 @@ def read(body: Mapping[str, object]) -> ClusterReport:
 def _registry(
     item: Mapping[str, object], path: str, problems: list[FieldProblem]
 ) -> RegistryReport:
-    _refuse_unknown(item, path, ("id", "secrets", "pending", "failed", "problems"), problems)
+    _refuse_unknown(item, path, _REGISTRY, problems)
     registry_id = item.get("id")
     if not isinstance(registry_id, str) or not is_id(registry_id):
         problem = "is missing" if registry_id is None else f"is {str(registry_id)[:80]!a}"
@@ -69,13 +73,14 @@ def _registry(
             _problem(each, where, problems)
             for each, where in _objects(item, "problems", path, MOST_PROBLEMS, problems)
         ),
+        _names(item, "held_in", path, problems),
     )
 
 
 def _problem(item: Mapping[str, object], path: str, problems: list[FieldProblem]) -> Problem:
     _refuse_unknown(item, path, ("namespace", "code", "message"), problems)
     return Problem(
-        _text(item, "namespace", path, _NAMESPACE, 253, problems),
+        _text(item, "namespace", path, _NAMESPACE, LONGEST_NAME, problems),
         _text(item, "code", path, "a short code", 100, problems),
         _text(item, "message", path, _MESSAGE, 1000, problems),
     )
@@ -102,6 +107,23 @@ def _objects(
             yield item, f"{where}.{index}"
         else:
             problems.append(FieldProblem(f"{where}.{index}", "is not an object", "an object"))
+
+
+def _names(
+    body: Mapping[str, object], name: str, path: str, problems: list[FieldProblem]
+) -> tuple[str, ...]:
+    """The names of namespaces in the list ``name``; an absent list is empty."""
+    value = body.get(name)
+    if value is None:
+        return ()
+    if not (
+        isinstance(value, list)
+        and len(value) <= MOST_NAMES
+        and all(isinstance(each, str) and 0 < len(each) <= LONGEST_NAME for each in value)
+    ):
+        problems.append(FieldProblem(_at(path, name), "is not such a list", _NAMES))
+        return ()
+    return tuple(value)
 
 
 def _count(body: Mapping[str, object], name: str, path: str, problems: list[FieldProblem]) -> int:

@@ -79,13 +79,22 @@ class ClusterService:
         """Whether its agent has reported lately."""
         return cluster.connected(self._clock())
 
+    async def revision(self, caller: Caller) -> int:
+        """That of the organization's records now; agents tell which one they know.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        await self._snapshots.get(caller.organization)
+        return self._follower.applied(organization_feed(caller.organization))
+
     async def forget(self, caller: Caller, cluster: str) -> None:
         """Drop the last report of a cluster that is no more.
 
         Raises:
             NotFound: there is none (``cluster_unknown``).
         """
-        if not await self._store.delete(caller.organization, cluster):
+        if not await self._store.delete(caller.organization, cluster, now=self._clock()):
             raise _unknown(cluster)
 
     async def changes(self, caller: Caller, since: int | None, wait: float) -> RecordChanges | None:
@@ -96,10 +105,10 @@ class ClusterService:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        await self._snapshots.get(caller.organization)
-        feed = organization_feed(caller.organization)
+        newest = await self.revision(caller)
         if since is None:
-            return RecordChanges(self._follower.applied(feed), None)
+            return RecordChanges(newest, None)
+        feed = organization_feed(caller.organization)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait):
                 await self._follower.moved(feed, since)

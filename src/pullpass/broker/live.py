@@ -11,6 +11,7 @@ from pullpass.store.changes import (
     Change,
     ChangeFeed,
     check_feed,
+    cluster_feed,
     organization_feed,
 )
 
@@ -25,23 +26,30 @@ class LiveRevisions:
         self._followed: set[str] = set()
 
     async def follow(self, organization: str) -> None:
-        """To be awaited once before :meth:`records` is asked about the organization.
+        """To be awaited once before anything is asked about the organization.
 
         Raises:
             StoreUnavailable: the database does not answer.
         """
         await self._snapshots.get(organization)
-        feed = check_feed(organization)
-        if feed not in self._followed:
-            heads = await self._feed.heads((feed,))
+        for feed in (check_feed(organization), cluster_feed(organization)):
             if feed not in self._followed:
-                self._followed.add(feed)
-                self._follower.watch(feed, heads[feed], _nothing)
+                heads = await self._feed.heads((feed,))
+                if feed not in self._followed:
+                    self._followed.add(feed)
+                    self._follower.watch(feed, heads[feed], _nothing)
 
     def records(self, organization: str) -> str:
         """Another text after every change of the organization's records, or of their status."""
         records = self._follower.applied(organization_feed(organization))
         return f"{records}.{self._follower.applied(check_feed(organization))}"
+
+    def clusters(self, organization: str) -> str:
+        """Another text after every report of an agent, and after every change of the records,
+        which the agents may be behind.
+        """
+        records = self._follower.applied(organization_feed(organization))
+        return f"{records}.{self._follower.applied(cluster_feed(organization))}"
 
     def identity(self) -> int:
         """Another number after every change of users, roles or tokens."""

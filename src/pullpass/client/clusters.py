@@ -26,13 +26,17 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class RegistryReport:
-    """A record in a cluster: how many secrets are right, still to be written, or failed."""
+    """A record in a cluster: how many secrets are right, still to be written, or failed.
+
+    ``held_in`` names the first of the namespaces where its secret is right.
+    """
 
     id: str
     secrets: int
     pending: int
     failed: int
     problems: tuple[Problem, ...] = ()
+    held_in: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, fields: Fields) -> RegistryReport:
@@ -42,6 +46,7 @@ class RegistryReport:
             int(fields.number("pending")),
             int(fields.number("failed")),
             fields.each("problems", Problem.read),
+            fields.texts("held_in"),
         )
 
 
@@ -170,4 +175,5 @@ def _report(item: RegistryReport) -> dict[str, object]:
         "pending": item.pending,
         "failed": item.failed,
         "problems": problems,
+        "held_in": list(item.held_in),
     }

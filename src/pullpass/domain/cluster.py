@@ -22,7 +22,8 @@ class Problem:
 class RegistryReport:
     """One record in a cluster: how many secrets are right, still to be written, or failed.
 
-    ``problems`` holds the first of those that failed.
+    ``problems`` holds the first of those that failed, ``held_in`` the first of the namespaces
+    where the secret is right.
     """
 
     id: str
@@ -30,6 +31,7 @@ class RegistryReport:
     pending: int
     failed: int
     problems: tuple[Problem, ...] = ()
+    held_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

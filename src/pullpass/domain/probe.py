@@ -66,3 +66,19 @@ class Status:
     @property
     def ok(self) -> bool:
         return self.code is ProbeCode.OK
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRun:
+    """Checks of a record in a row that came to the same: the first was at ``began_at``, the last
+    one so far at ``ended_at``.
+    """
+
+    code: ProbeCode
+    began_at: datetime
+    ended_at: datetime
+    checks: int
+
+    @property
+    def ok(self) -> bool:
+        return self.code is ProbeCode.OK

@@ -126,6 +126,7 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
             credentials=credentials,
             checks=services.checks,
             lifetimes=Lifetimes(record_store, builtins, issued_store, vault),
+            clusters=services.clusters,
             identity=services.identity,
             trust=services.trust,
             audit=services.audit,

@@ -35,6 +35,11 @@ def check_feed(organization: str) -> str:
     return f"checks:{organization}"
 
 
+def cluster_feed(organization: str) -> str:
+    """The feed of what the agents of an organization's clusters report."""
+    return f"clusters:{organization}"
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What happened at one revision: ``kind`` says what ``subject`` is the id of."""

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, delete, select
 
 from pullpass.domain.cluster import Cluster, ClusterReport, Problem, RegistryReport
+from pullpass.store.changes import announce, cluster_feed
 from pullpass.store.engine import Database, insert
 from pullpass.store.schema import clusters
 from pullpass.store.users import require_organization
 
+CHANGE_KIND = "cluster"
+
 
 class ClusterStore:
+    """Each report goes to a change feed, so that pages which show it learn of it."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -28,7 +34,9 @@ class ClusterStore:
             "reported_at": cluster.reported_at,
             "report": json.dumps(dataclasses.asdict(cluster.report)),
         }
+        feed = cluster_feed(organization)
         async with self._database.write() as connection:
+            await announce(connection, feed, CHANGE_KIND, cluster.id, cluster.reported_at)
             await require_organization(connection, organization)
             put = insert(connection, clusters).values(
                 organization_id=organization, id=cluster.id, **row
@@ -57,19 +65,27 @@ class ClusterStore:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else _cluster(row)
 
-    async def delete(self, organization: str, cluster_id: str) -> bool:
+    async def delete(self, organization: str, cluster_id: str, *, now: datetime) -> bool:
         """Whether there was one."""
         query = delete(clusters).where(
             clusters.c.organization_id == organization, clusters.c.id == cluster_id
         )
         async with self._database.write() as connection:
-            return (await connection.execute(query)).rowcount > 0
+            await announce(connection, cluster_feed(organization), CHANGE_KIND, cluster_id, now)
+            if (await connection.execute(query)).rowcount > 0:
+                return True
+            await connection.rollback()
+        return False
 
 
 def _cluster(row: Row[Any]) -> Cluster:
     report = json.loads(row.report)
-    registries = tuple(
-        RegistryReport(**{**item, "problems": tuple(Problem(**each) for each in item["problems"])})
-        for item in report["registries"]
-    )
+    registries = tuple(_registry(item) for item in report["registries"])
     return Cluster(row.id, row.reported_at, ClusterReport(**{**report, "registries": registries}))
+
+
+def _registry(item: dict[str, Any]) -> RegistryReport:
+    problems = tuple(Problem(**each) for each in item["problems"])
+    # An agent of before does not name them.
+    held_in = tuple(item.get("held_in", ()))
+    return RegistryReport(**{**item, "problems": problems, "held_in": held_in})

@@ -199,6 +199,19 @@ checks = Table(
     Column("since", Milliseconds, nullable=False),
 )
 
+# What the checks of a record have come to: a row for those in a row that came to the same.
+check_runs = Table(
+    "check_runs",
+    metadata,
+    _organization(),
+    Column("record_id", SortedText, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("code", SortedText, nullable=False),
+    Column("began_at", Milliseconds, nullable=False),
+    Column("ended_at", Milliseconds, nullable=False),
+    Column("checks", BigInteger, nullable=False),
+)
+
 clusters = Table(
     "clusters",
     metadata,

@@ -27,7 +27,7 @@ def put(response: Response, request: Request, session: BrowserSession) -> None:
         session.id.reveal(),
         expires=session.expires_at,
         path=_PATH,
-        secure=_is_secure(request),
+        secure=is_secure(request),
         httponly=True,
         samesite="lax",
     )
@@ -67,7 +67,7 @@ def require_form_key(session: BrowserSession, given: str) -> None:
         raise _foreign()
 
 
-def _is_secure(request: Request) -> bool:
+def is_secure(request: Request) -> bool:
     """A proxy's word is enough here: who lies about it only loses the cookie."""
     forwarded = request.headers.get("x-forwarded-proto", "")
     return request.url.scheme == "https" or forwarded.split(",")[0].strip() == "https"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from starlette.responses import Response, StreamingResponse
 
@@ -13,6 +13,8 @@ from pullpass.web.page import Page
 from pullpass.web.visit import Visit
 
 _LOOK_SECONDS = 0.25
+# Many agents report, and each time the page is made anew.
+_LOOK_AT_CLUSTERS_SECONDS = 1
 # Short: a server that stops waits for it, and one that starts gets its part. The browser comes
 # back by itself with the revision that it knows.
 _LIFE_SECONDS = 10
@@ -21,29 +23,46 @@ _COME_BACK_MILLISECONDS = 500
 
 async def events(visit: Visit) -> Response:
     """An event whenever records, or what checks come to, change. Its id is the revision."""
+    live, organization = visit.services.live, visit.caller.organization
+    return await _answer(visit, lambda: live.records(organization), _LOOK_SECONDS)
+
+
+async def cluster_events(visit: Visit) -> Response:
+    """An event whenever agents have reported, and each minute: one that is silent is no event."""
+    services, organization = visit.services, visit.caller.organization
+
+    def revision() -> str:
+        return f"{services.live.clusters(organization)}.{services.clock():%H:%M}"
+
+    return await _answer(visit, revision, _LOOK_AT_CLUSTERS_SECONDS)
+
+
+async def _answer(visit: Visit, revision: Callable[[], str], look_seconds: float) -> Response:
     await visit.services.live.follow(visit.caller.organization)
     known = visit.request.headers.get("last-event-id", visit.query("since"))
     return StreamingResponse(
-        _stream(visit, known),
+        _stream(visit, known, revision, look_seconds),
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         media_type="text/event-stream",
     )
 
 
-async def _stream(visit: Visit, known: str) -> AsyncIterator[str]:
-    live, organization = visit.services.live, visit.caller.organization
+async def _stream(
+    visit: Visit, known: str, revision: Callable[[], str], look_seconds: float
+) -> AsyncIterator[str]:
+    live = visit.services.live
     identity = live.identity()
     yield f"retry: {_COME_BACK_MILLISECONDS}\n\n"
-    for _ in range(int(_LIFE_SECONDS / _LOOK_SECONDS)):
-        revision = live.records(organization)
-        if revision != known:
-            yield f"id: {revision}\nevent: {'changed' if known else 'begin'}\ndata: {revision}\n\n"
-            known = revision
+    for _ in range(int(_LIFE_SECONDS / look_seconds)):
+        found = revision()
+        if found != known:
+            yield f"id: {found}\nevent: {'changed' if known else 'begin'}\ndata: {found}\n\n"
+            known = found
         if identity != live.identity():
             identity = live.identity()
             if not await _may_still(visit):
                 return
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(look_seconds)
 
 
 async def _may_still(visit: Visit) -> bool:
@@ -55,4 +74,7 @@ async def _may_still(visit: Visit) -> bool:
     return visit.caller.organization in session.principal.user.memberships
 
 
-PAGES = (Page("GET", "/orgs/{org}/events", Action.READ_RECORDS, events, "webEvents"),)
+PAGES = (
+    Page("GET", "/orgs/{org}/events", Action.READ_RECORDS, events, "webEvents"),
+    Page("GET", "/orgs/{org}/cluster-events", Action.READ_CLUSTERS, cluster_events, "webEvents"),
+)

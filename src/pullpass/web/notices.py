@@ -17,5 +17,6 @@ NOTICES: Mapping[str, str] = {
     "rule-created": "The rule was created. Tokens that come under it are taken from now on.",
     "rule-changed": "The rule was changed. Tokens that were given under it ended.",
     "rule-deleted": "The rule was deleted, and tokens that were given under it stop working.",
+    "cluster-forgotten": "The cluster was forgotten. If its agent still runs, it is back soon.",
     "signed-out": "You are signed out.",
 }

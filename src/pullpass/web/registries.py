@@ -11,6 +11,8 @@ from pullpass.domain.access import Action
 from pullpass.domain.errors import ExchangeFailed, Forbidden, InvalidFields, NotFound
 from pullpass.domain.record import Health, Record, RecordFilter, is_id
 from pullpass.web.audit import recent_reads
+from pullpass.web.clusters import holders_of
+from pullpass.web.history import chart_of
 from pullpass.web.page import Page
 from pullpass.web.problems import shown
 from pullpass.web.visit import Visit
@@ -80,12 +82,15 @@ async def record_page(
 ) -> Response:
     record = await visit.services.records.get(visit.caller, record_id)
     lifetimes = await visit.services.lifetimes.of(visit.caller, [record])
+    now = visit.services.clock()
     return visit.page(
         "record.html",
         status,
         record=record,
         author=await _author(visit, record),
         lifetime=lifetimes.get(record.id),
+        chart=chart_of(await visit.services.checks.history(visit.caller, record.id), now),
+        holders=await holders_of(visit, record.id) if visit.may(Action.READ_CLUSTERS) else [],
         reads=await recent_reads(visit, record.id, _READS) if visit.may(Action.READ_AUDIT) else [],
         check=check,
         image=image,

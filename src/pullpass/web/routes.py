@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pullpass.web import audit, editing, images, live, registries, sign_in, trust, users
+from pullpass.web import audit, clusters, editing, images, live, registries, sign_in, trust, users
 from pullpass.web.page import Page
 
 PAGES: tuple[Page, ...] = (
@@ -12,6 +12,7 @@ PAGES: tuple[Page, ...] = (
     *images.PAGES,
     *users.PAGES,
     *trust.PAGES,
+    *clusters.PAGES,
     *audit.PAGES,
     *live.PAGES,
 )

@@ -13,6 +13,7 @@ from pullpass.broker.audit import AuditLog, Auditor
 from pullpass.broker.browser_sessions import BrowserSession, BrowserSessions
 from pullpass.broker.checks import CheckService
 from pullpass.broker.clock import Clock
+from pullpass.broker.clusters import ClusterService
 from pullpass.broker.credentials import CredentialService
 from pullpass.broker.federation import FederationService
 from pullpass.broker.identity import IdentityService
@@ -39,6 +40,7 @@ class WebServices:
     credentials: CredentialService
     checks: CheckService
     lifetimes: Lifetimes
+    clusters: ClusterService
     identity: IdentityService
     trust: TrustService
     audit: Auditor

@@ -7,11 +7,19 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pullpass.api.models.common import Timestamp
-from pullpass.broker.cluster_reports import MOST, MOST_PROBLEMS, MOST_REGISTRIES
+from pullpass.broker.cluster_reports import (
+    LONGEST_NAME,
+    MOST,
+    MOST_NAMES,
+    MOST_PROBLEMS,
+    MOST_REGISTRIES,
+)
 from pullpass.domain.record import ID_LENGTH, ID_PATTERN
 
 # le beyond what JSON numbers hold exactly is of no use to any client.
 Count = Annotated[int, Meta(ge=0, le=MOST)]
+
+NamespaceName = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
 
 
 class ChangesResponse(Struct):
@@ -26,13 +34,16 @@ class ChangesResponse(Struct):
 class ClusterProblem(Struct, forbid_unknown_fields=True):
     """Why a pull secret is not as it should be; `namespace` is empty where it is about all."""
 
-    namespace: Annotated[str, Meta(max_length=253)]
+    namespace: Annotated[str, Meta(max_length=LONGEST_NAME)]
     code: Annotated[str, Meta(max_length=100)]
     message: Annotated[str, Meta(max_length=1000)]
 
 
 class ClusterRegistry(Struct, forbid_unknown_fields=True):
-    """A record in a cluster: how many of its secrets are right, still to be written, or failed."""
+    """A record in a cluster: how many of its secrets are right, still to be written, or failed.
+
+    `held_in` names the first of the namespaces where the secret is right.
+    """
 
     id: Annotated[str, Meta(pattern=ID_PATTERN, max_length=ID_LENGTH)]
     secrets: Count
@@ -41,6 +52,7 @@ class ClusterRegistry(Struct, forbid_unknown_fields=True):
     problems: Annotated[list[ClusterProblem], Meta(max_length=MOST_PROBLEMS)] | UnsetType | None = (
         UNSET
     )
+    held_in: Annotated[list[NamespaceName], Meta(max_length=MOST_NAMES)] | UnsetType | None = UNSET
 
 
 class ClusterReportRequest(Struct, forbid_unknown_fields=True):
