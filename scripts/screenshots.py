@@ -49,6 +49,8 @@ def main() -> None:
                 _take(person, folder / f"sign-in-{look}.png")
                 person.sign_in()
                 _take(person, folder / f"empty-{look}.png")
+                person.go("/clusters")
+                _take(person, folder / f"clusters-empty-{look}.png")
         registry.push_tiny_image("team/app", "1")
         furnish(server, registry.address)
         for look, options in _LOOKS.items():

@@ -31,8 +31,7 @@ ALLOWED = {
 # standard library.
 ALSO = {
     "cli/docker/commands.py": {"domain"},
-    "cli/imports/plan.py": {"domain"},
-    "cli/imports/reading.py": {"domain"},
+    "cli/imports/commands.py": {"formats"},
 }
 # What works on a server's own data imports it in functions: the rest does without its packages.
 LATE = {

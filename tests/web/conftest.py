@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
+from tests.api.conftest import Api, open_api
 from tests.parts.browser import chromium
 from tests.parts.registry import DockerRegistry, docker_registry
 from tests.parts.server import PullpassServer, pullpass_server
 from tests.web.person import Person
+from tests.web.visitor import Visitor
 
 REGISTRY_PASSWORD = "the registry's password"
 
@@ -45,3 +47,16 @@ def person(browser: Browser, server: PullpassServer) -> Iterator[Person]:
     """Somebody at a fresh browser, not signed in."""
     with Person.at(browser, server) as found:
         yield found
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async for found in open_api(tmp_path / "data"):
+        yield found
+
+
+@pytest.fixture
+async def admin(api: Api) -> Visitor:
+    visitor = Visitor(api)
+    await visitor.sign_in(api.admin_token)
+    return visitor

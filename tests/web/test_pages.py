@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
-import httpx
 import pytest
 
 from pullpass.domain import timestamp
@@ -19,63 +14,10 @@ from pullpass.domain.access import PERMISSIONS, Action
 from pullpass.domain.identity import Role
 from pullpass.web.page import Entry, Page
 from pullpass.web.routes import PAGES
-from tests.api.conftest import Api, open_api
+from tests.api.conftest import Api
+from tests.web.visitor import HOME, Visitor
 
-HOME = "/ui/orgs/acme"
 MARKUP = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}"
-
-
-@dataclass
-class Visitor:
-    """A browser without a script: it keeps the cookie and knows the key of its forms."""
-
-    api: Api
-    cookies: dict[str, str] = field(default_factory=dict)
-    form_key: str = ""
-
-    async def get(self, path: str, **options: Any) -> httpx.Response:
-        return self._note(await self._send("GET", path, **options))
-
-    async def post(
-        self, path: str, fields: Mapping[str, str] | None = None, **options: Any
-    ) -> httpx.Response:
-        """A form with its key, as one of the server's own pages sends it."""
-        body = urlencode({"form_key": self.form_key, **(fields or {})})
-        return self._note(await self._send("POST", path, content=body.encode(), **options))
-
-    async def sign_in(self, token: str) -> None:
-        answer = await self.post("/ui/sign-in", {"token": token})
-        assert answer.status_code == 303, answer.text
-        await self.get(f"{HOME}/account")
-
-    async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        # The client is shared: another visitor's cookie must not come along.
-        self.api.http.cookies.clear()
-        headers = {"Host": "pullpass", "Origin": "http://pullpass"} | options.pop("headers", {})
-        if self.cookies:
-            headers["Cookie"] = "; ".join(f"{k}={v}" for k, v in self.cookies.items())
-        return await self.api.http.request(method, path, headers=headers, **options)
-
-    def _note(self, answer: httpx.Response) -> httpx.Response:
-        for header in answer.headers.get_list("set-cookie"):
-            name, _, value = header.partition(";")[0].partition("=")
-            self.cookies[name] = value
-        if key := re.search(r'name="form_key" value="(\w+)"', answer.text):
-            self.form_key = key[1]
-        return answer
-
-
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    async for found in open_api(tmp_path / "data"):
-        yield found
-
-
-@pytest.fixture
-async def admin(api: Api) -> Visitor:
-    visitor = Visitor(api)
-    await visitor.sign_in(api.admin_token)
-    return visitor
 
 
 def path_of(page: Page, organization: str = "acme") -> str:
@@ -345,8 +287,15 @@ async def test_a_trust_rule_is_added_changed_and_deleted(admin: Visitor) -> None
     assert 'value="10"' in page
     member = re.search(rf"{HOME}/users/([0-9a-f-]+)", (await admin.get(f"{HOME}/users")).text)
     assert member is not None
-    answer = await admin.post(f"{HOME}/trust/shop-ci", rule | {"role": "puller"})
+    version = re.search(r'name="version" value="(\d+)"', page)
+    assert version is not None
+    changed = rule | {"role": "puller", "version": version[1]}
+    answer = await admin.post(f"{HOME}/trust/shop-ci", changed)
     assert answer.status_code == 303
+    # Another one who began with the same version sees both, and nothing is overwritten.
+    answer = await admin.post(f"{HOME}/trust/shop-ci", changed | {"role": "reader"})
+    assert answer.status_code == 412
+    assert re.search(r"Role</th><td[^>]*>puller</td><td[^>]*>reader<", answer.text)
     assert (await admin.api.call("GET", path)).json()["role"] == "puller"
     answer = await admin.post(f"{HOME}/trust-test", {"token": "canary.not.a-token"})
     assert answer.status_code == 200

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pullpass.client.clusters import Problem, RegistryReport
+from pullpass.client.sync import Client
 from tests.parts.api_client import ApiClient
 from tests.parts.server import PullpassServer
 from tests.web.person import Person
@@ -53,7 +57,7 @@ def furnish(server: PullpassServer, registry: str) -> None:
     with ApiClient(server) as client:
         for record in records:
             assert client.call("POST", "registries", json=record).status_code == 201
-        for checked in ("office", "office-team"):
+        for checked in ("office", "office-team", "office"):
             client.call("POST", f"registries/{checked}/actions/check")
         for name, role in (("build pipeline", "ci"), ("Jo Trigg", "editor")):
             kind = "user" if role == "editor" else "service"
@@ -68,6 +72,35 @@ def furnish(server: PullpassServer, registry: str) -> None:
             "role": "ci",
         }
         assert client.call("POST", "trust-rules", json=rule).status_code == 201
+    report_clusters(server)
+
+
+def report_clusters(server: PullpassServer) -> None:
+    """One cluster where all is well, and one that is behind and has trouble."""
+    taken = [
+        Problem(namespace, "secret_taken", "Another secret has the name regcred-office.")
+        for namespace in ("checkout", "payments")
+    ]
+    well = [
+        RegistryReport("docker-hub", 9, 0, 0, held_in=("billing", "checkout", "web")),
+        RegistryReport("office", 4, 0, 0, held_in=("billing", "checkout", "payments", "web")),
+    ]
+    trouble = [
+        RegistryReport("ghcr", 1, 1, 0, held_in=("web",)),
+        RegistryReport("office", 2, 1, 2, tuple(taken), held_in=("billing", "web")),
+    ]
+    with Client(server.url, server.organization, server.admin_token) as client:
+        changes = client.clusters.changes()
+        newest = 0 if changes is None else changes.revision
+        for name, behind, registries in (("eu-1", 0, well), ("us-1", 2, trouble)):
+            client.clusters.report(
+                name,
+                version="0.1.0",
+                mode="needed",
+                revision=newest - behind,
+                namespaces=12,
+                registries=registries,
+            )
 
 
 def _page(path: str) -> Callable[[Person], None]:
@@ -133,6 +166,37 @@ def _new_token(person: Person) -> None:
     person.sees("it is not shown again")
 
 
+def _kept(person: Person) -> None:
+    person.go("/new-registry/other")
+    person.fill("Name", "late")
+    person.fill("Registry", "late.example.com")
+    person.fill("User name", "robot")
+    person.page.context.clear_cookies(name="pullpass_session")
+    person.press("Check and save")
+    person.sees("Sign in to go on")
+    person.type_token(person.server.admin_token)
+    person.sees("What you typed is back in it")
+
+
+def _planned(person: Person) -> None:
+    person.go("/import")
+    login = base64.b64encode(b"robot:a password").decode()
+    registries = ("registry.example.com/team", "docker.io", "onsite.example.com")
+    auths = {registry: {"auth": login} for registry in registries}
+    config = {"auths": auths, "credHelpers": {"eu.gcr.io": "gcloud"}}
+    person.fill("Docker config or pull secret", json.dumps(config))
+    person.press("Show the plan")
+    person.sees("What comes of it")
+
+
+def _stale_rule(person: Person) -> None:
+    person.go("/trust/shop-ci")
+    person.page.eval_on_selector("[name=version]", "field => { field.value = '0'; }")
+    person.fill("Minutes that a token lives", "42")
+    person.press("Change the rule")
+    person.sees("Somebody else changed this rule meanwhile.")
+
+
 def _tried_token(person: Person) -> None:
     person.go("/trust")
     person.fill("Identity token", "not.a.token")
@@ -155,6 +219,9 @@ STOPS = (
     Stop("record-failing", _failed_check),
     Stop("edit", _page("/registries/ghcr/edit")),
     Stop("edit-stale", _stale_edit),
+    Stop("edit-kept", _kept),
+    Stop("import", _page("/import")),
+    Stop("import-plan", _planned),
     Stop("delete", _page("/registries/mirror/delete")),
     Stop("reveal", _page("/registries/office/credential")),
     Stop("revealed", _revealed),
@@ -165,6 +232,11 @@ STOPS = (
     Stop("trust", _page("/trust")),
     Stop("trust-tried", _tried_token),
     Stop("trust-rule", _page("/trust/shop-ci")),
+    Stop("trust-stale", _stale_rule),
+    Stop("clusters", _page("/clusters")),
+    Stop("cluster", _page("/clusters/us-1")),
+    Stop("cluster-nothing", _page("/clusters/us-1?q=nothing-like-it")),
+    Stop("forget", _page("/clusters/us-1/forget")),
     Stop("audit", _page("/audit")),
     Stop("account", _page("/account")),
     Stop("not-found", _page("/registries/nothing-like-it")),

@@ -66,13 +66,8 @@ def _answer(entries: Sequence[Entry], link: str | None = None) -> Response:
     headers = {"Cache-Control": "no-store"}
     if link is not None:
         headers["Link"] = link
-    body = "[" + ",".join(map(_json, entries)) + "]"
+    body = "[" + ",".join(entry.as_json() for entry in entries) + "]"
     return Response(body, headers=headers, media_type="application/json")
-
-
-def _json(entry: Entry) -> str:
-    # The document as it is, so that its hash can be made again from what was answered.
-    return f'{{"sequence":{entry.sequence},"hash":"{entry.hash.hex()}",{entry.document[1:]}'
 
 
 def _next(call: Call, query: dict[str, str]) -> str:

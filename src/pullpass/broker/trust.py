@@ -16,7 +16,7 @@ from pullpass.broker.identity_fields import read_membership
 from pullpass.broker.sessions import Sessions
 from pullpass.domain.access import Caller
 from pullpass.domain.audit import AuditAction
-from pullpass.domain.errors import Conflict, NotFound
+from pullpass.domain.errors import Conflict, NotFound, PreconditionFailed
 from pullpass.domain.identity import Membership, Role
 from pullpass.domain.issuers import URL_EXPECTED, issuer_problem, missing_pin
 from pullpass.domain.record import ID_EXPECTED, ID_LENGTH, is_id
@@ -81,17 +81,30 @@ class TrustService:
         audit = self._change(caller, AuditAction.CREATE_TRUST_RULE, rule.id, body)
         return await self._store.create(caller.organization, rule, audit=audit)
 
-    async def change(self, caller: Caller, rule_id: str, body: Mapping[str, object]) -> TrustRule:
+    async def change(
+        self,
+        caller: Caller,
+        rule_id: str,
+        body: Mapping[str, object],
+        expected: str | None = None,
+    ) -> TrustRule:
         """The rule after ``body`` was laid over it: what is absent stays, None is the default.
-        Tokens that were given under it end.
+        Tokens that were given under it end. ``expected`` is the version that was changed, where
+        it matters.
 
         Raises:
             InvalidFields: the result would not be valid as a whole.
+            PreconditionFailed: the rule has another version than expected.
             NotFound: there is no such rule.
             Conflict: others change it at the same time.
         """
         for _ in range(_ATTEMPTS):
             before = await self.rule(caller, rule_id)
+            if expected is not None and str(before.version) != expected:
+                raise PreconditionFailed(
+                    f"The trust rule '{rule_id}' was changed since you read it. "
+                    "Read it again and repeat the change."
+                )
             merged = {**_fields_of(before), **body}
             if "role" in body and "cluster" not in body and body["role"] != Role.CLUSTER:
                 merged["cluster"] = None

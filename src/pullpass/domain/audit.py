@@ -142,6 +142,10 @@ class Entry:
     document: str
     hash: bytes
 
+    def as_json(self) -> str:
+        """One line: the document as it is, so that its hash can be made again from it."""
+        return f'{{"sequence":{self.sequence},"hash":"{self.hash.hex()}",{self.document[1:]}'
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

@@ -25,7 +25,9 @@ from pullpass.broker.federation import FederationService
 from pullpass.broker.follower import Follower
 from pullpass.broker.health import Health
 from pullpass.broker.identity import IdentityService
+from pullpass.broker.imports import ImportService
 from pullpass.broker.issuing import Issuer
+from pullpass.broker.kept_forms import KeptForms
 from pullpass.broker.lifetimes import Lifetimes
 from pullpass.broker.live import LiveRevisions
 from pullpass.broker.maintenance import Maintenance
@@ -56,6 +58,9 @@ from pullpass.store.records import RecordStore
 from pullpass.store.trust import TrustStore
 from pullpass.web.app import create_pages
 from pullpass.web.visit import WebServices
+
+# What of the audit key, which every replica has, makes a key of another use.
+_KEPT_FORMS = b"pullpass/kept-forms"
 
 _log = structlog.get_logger("pullpass.server")
 
@@ -133,6 +138,8 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
             audit_log=services.audit_log,
             federation=services.federation,
             browser_sessions=BrowserSessions(browser_session_store, sessions, utc_now),
+            imports=ImportService(services.records, credentials, keyring, utc_now),
+            kept_forms=KeptForms(prepared.audit_key.sign(_KEPT_FORMS), utc_now),
             live=LiveRevisions(feed, follower, snapshots),
             clock=utc_now,
         )

@@ -18,8 +18,9 @@ from pullpass.domain import access
 from pullpass.domain.access import Action, Caller
 from pullpass.domain.errors import Forbidden, NotFound, PullpassError, Unauthenticated
 from pullpass.domain.identity import Principal
-from pullpass.web import cookie
+from pullpass.web import cookie, keeping
 from pullpass.web.assets import Assets
+from pullpass.web.compression import compress
 from pullpass.web.origin import origin_of
 from pullpass.web.page import Entry, Page
 from pullpass.web.rendering import Renderer
@@ -81,21 +82,28 @@ class _Pages:
             request.state.operation = page.name
             visit = Visit(request, self._services, self._renderer, None, None)
             try:
-                visit = await self._admit(page, request)
+                await self._read(page, visit)
+                visit = await self._admit(page, visit)
                 response = await page.handler(visit)
+                if visit.kept:
+                    keeping.drop(response)
             except Unauthenticated as error:
-                response = _to_sign_in(request, error)
+                response = self._to_sign_in(visit, error)
             except PullpassError as error:
                 response = self._refusal(visit, error)
+            compress(request, response)
             return _guarded(response)
 
         return Route(path, endpoint, methods=list(by_method))
 
-    async def _admit(self, page: Page, request: Request) -> Visit:
-        form = {}
+    async def _read(self, page: Page, visit: Visit) -> None:
         if page.method == "POST":
-            cookie.require_own_origin(request)
-            form = await read_form(request)
+            cookie.require_own_origin(visit.request)
+            visit.form = await read_form(visit.request)
+
+    async def _admit(self, page: Page, stranger: Visit) -> Visit:
+        """The visit of whoever the session says that it is, with the form of ``stranger``."""
+        request, form = stranger.request, stranger.form
         session = caller = None
         if page.access is not Entry.PUBLIC:
             session = await self._services.browser_sessions.resume(
@@ -114,6 +122,8 @@ class _Pages:
                 caller = await self._require(session.principal, organization, action)
         visit = Visit(request, self._services, self._renderer, session, caller)
         visit.form = form
+        if session is not None and page.method == "GET":
+            visit.kept = keeping.kept(request, self._services.kept_forms)
         return visit
 
     async def _require(self, principal: Principal, organization: str, action: Action) -> Caller:
@@ -131,6 +141,24 @@ class _Pages:
         message = error.message if status < 500 or status in (502, 503) else _INTERNAL
         return visit.page("error.html", status, message=message, status=status)
 
+    def _to_sign_in(self, visit: Visit, error: Unauthenticated) -> Response:
+        """To the sign-in page, which comes back here. A form that was sent is not sent again, but
+        what was typed stands in it then.
+        """
+        request = visit.request
+        seen = request.url
+        if request.method == "POST":
+            seen = URL(request.headers.get("referer", "/ui/"))
+        here = f"{seen.path}?{seen.query}" if seen.query else seen.path
+        query = f"next={quote(here, safe='/')}"
+        if cookie.session_id(request) is not None:
+            query += f"&ended={error.code}"
+        response = RedirectResponse(f"/ui/sign-in?{query}", 303)
+        cookie.drop(response)
+        if visit.form:
+            keeping.keep(response, request, self._services.kept_forms, seen.path, visit.form)
+        return response
+
     async def _http_error(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         visit = Visit(request, self._services, self._renderer, None, None)
@@ -146,20 +174,6 @@ class _Pages:
 _INTERNAL = (
     "Something went wrong on the server. It was logged with the X-Request-Id of this answer."
 )
-
-
-def _to_sign_in(request: Request, error: Unauthenticated) -> Response:
-    """To the sign-in page, which comes back here. A form that was sent is not sent again."""
-    seen = request.url
-    if request.method == "POST":
-        seen = URL(request.headers.get("referer", "/ui/"))
-    here = f"{seen.path}?{seen.query}" if seen.query else seen.path
-    query = f"next={quote(here, safe='/')}"
-    if cookie.session_id(request) is not None:
-        query += f"&ended={error.code}"
-    response = RedirectResponse(f"/ui/sign-in?{query}", 303)
-    cookie.drop(response)
-    return response
 
 
 def _guarded(response: Response) -> Response:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from pullpass.domain import timestamp
 from pullpass.domain.access import Action
@@ -18,6 +18,7 @@ from pullpass.web.page import Page
 from pullpass.web.visit import Visit
 
 _PAGE = 50
+_EXPORTED_AT_ONCE = 1000
 _LONGEST = 200
 _FILTERS = ("action", "result", "registry_id", "user_id")
 _POSITION = re.compile(r"([0-9T:.Z-]{24}) ([0-9]{1,18})", re.ASCII)
@@ -36,13 +37,8 @@ class Line:
 
 
 async def list_entries(visit: Visit) -> Response:
-    given = {name: visit.query(name).strip()[:_LONGEST] for name in _FILTERS}
-    wanted = Wanted(
-        action=given["action"] or None,
-        result=given["result"] or None,
-        registry_id=given["registry_id"] or None,
-        user_id=given["user_id"] or None,
-    )
+    given = _given(visit)
+    wanted = _wanted(given)
     found, rest = await visit.services.audit_log.page(
         visit.caller, wanted, before=_position(visit.query("before")), limit=_PAGE
     )
@@ -59,7 +55,30 @@ async def list_entries(visit: Visit) -> Response:
         actions=[("", "everything"), *((each.value, each.value) for each in AuditAction)],
         results=[("", "done or refused"), *((each.value, each.value) for each in AuditResult)],
         next_query=more,
+        export_query=f"?{urlencode(query)}" if query else "",
     )
+
+
+async def export(visit: Visit) -> Response:
+    """The filtered log as JSON lines, the newest first, as it is read: it may be long."""
+    name = f"audit-{visit.caller.organization}-{visit.services.clock():%Y-%m-%d}.jsonl"
+    return StreamingResponse(
+        _exported(visit, _wanted(_given(visit))),
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        media_type="application/jsonl",
+    )
+
+
+async def _exported(visit: Visit, wanted: Wanted) -> AsyncIterator[str]:
+    before: Position | None = None
+    while True:
+        found, before = await visit.services.audit_log.page(
+            visit.caller, wanted, before=before, limit=_EXPORTED_AT_ONCE
+        )
+        if found:
+            yield "".join(f"{entry.as_json()}\n" for entry in found)
+        if before is None:
+            return
 
 
 async def recent_reads(visit: Visit, record_id: str, limit: int) -> Sequence[Line]:
@@ -77,6 +96,19 @@ def lines_of(entries: Sequence[Entry]) -> list[Line]:
     return found
 
 
+def _given(visit: Visit) -> dict[str, str]:
+    return {name: visit.query(name).strip()[:_LONGEST] for name in _FILTERS}
+
+
+def _wanted(given: Mapping[str, str]) -> Wanted:
+    return Wanted(
+        action=given["action"] or None,
+        result=given["result"] or None,
+        registry_id=given["registry_id"] or None,
+        user_id=given["user_id"] or None,
+    )
+
+
 def _position(text: str) -> Position | None:
     """Where a page begins; what is no position is the beginning."""
     found = _POSITION.fullmatch(text)
@@ -86,4 +118,9 @@ def _position(text: str) -> Position | None:
         return None
 
 
-PAGES = (Page("GET", "/orgs/{org}/audit", Action.READ_AUDIT, list_entries, "webAudit"),)
+_AUDIT = "/orgs/{org}/audit"
+
+PAGES = (
+    Page("GET", _AUDIT, Action.READ_AUDIT, list_entries, "webAudit"),
+    Page("GET", f"{_AUDIT}/export", Action.READ_AUDIT, export, "webAuditExport"),
+)

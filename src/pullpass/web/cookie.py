@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from pullpass.domain.errors import Forbidden
 
 NAME = "pullpass_session"
 KEY_FIELD = "form_key"
-_PATH = "/ui"
+PATH = "/ui"
 
 
 def session_id(request: Request) -> str | None:
@@ -26,7 +27,7 @@ def put(response: Response, request: Request, session: BrowserSession) -> None:
         NAME,
         session.id.reveal(),
         expires=session.expires_at,
-        path=_PATH,
+        path=PATH,
         secure=is_secure(request),
         httponly=True,
         samesite="lax",
@@ -34,7 +35,7 @@ def put(response: Response, request: Request, session: BrowserSession) -> None:
 
 
 def drop(response: Response) -> None:
-    response.delete_cookie(NAME, path=_PATH, httponly=True, samesite="lax")
+    response.delete_cookie(NAME, path=PATH, httponly=True, samesite="lax")
 
 
 def require_own_origin(request: Request) -> None:
@@ -63,8 +64,29 @@ def require_form_key(session: BrowserSession, given: str) -> None:
     Raises:
         Forbidden: `foreign_form`.
     """
-    if not hmac.compare_digest(session.form_key.encode(), given.encode()):
+    try:
+        key = _unmasked(bytes.fromhex(given))
+    except ValueError:
+        raise _foreign() from None
+    if not hmac.compare_digest(bytes.fromhex(session.form_key), key):
         raise _foreign()
+
+
+def masked(form_key: str) -> str:
+    """The form key as it stands in a page, never twice the same: see ``compression``."""
+    key = bytes.fromhex(form_key)
+    mask = secrets.token_bytes(len(key))
+    return (mask + _xor(mask, key)).hex()
+
+
+def _unmasked(given: bytes) -> bytes:
+    half = len(given) // 2
+    return _xor(given[:half], given[half:])
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    """Raises ValueError where they are not of the same length."""
+    return bytes(a ^ b for a, b in zip(one, other, strict=True))
 
 
 def is_secure(request: Request) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
 
 from starlette.responses import Response
 
@@ -26,19 +25,11 @@ from pullpass.web import record_form
 from pullpass.web.kinds import BY_SLUG, KINDS, Kind, kind_of
 from pullpass.web.page import Page
 from pullpass.web.record_form import RecordForm
+from pullpass.web.stale import Difference, differences
 from pullpass.web.visit import Visit
 
 _UNCHECKED = "save"
 _LONGEST_IMAGE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A field that somebody else changed meanwhile."""
-
-    label: str
-    theirs: str
-    yours: str
 
 
 async def choose_kind(visit: Visit) -> Response:
@@ -165,11 +156,8 @@ def _differences(record: Record, mine: RecordForm) -> list[Difference]:
     """What stands in the record now and is not what was typed."""
     theirs = record_form.of_record(record).values
     names = sorted(theirs.keys() | {name for name in mine.values if name.startswith("options.")})
-    return [
-        Difference(_LABELS.get(name, name.removeprefix("options.")), before, now)
-        for name in names
-        if (before := theirs.get(name, "").strip()) != (now := mine.values.get(name, "").strip())
-    ]
+    labels = {name: _LABELS.get(name, name.removeprefix("options.")) for name in names}
+    return differences(theirs, mine.values, labels)
 
 
 _LABELS = {"registry": "Registry", "enable_ci": "Use in CI", "secrets": "Kubernetes secrets"}

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from pullpass.web import audit, clusters, editing, images, live, registries, sign_in, trust, users
+from pullpass.web import (
+    audit,
+    clusters,
+    editing,
+    images,
+    importing,
+    live,
+    registries,
+    sign_in,
+    trust,
+    users,
+)
 from pullpass.web.page import Page
 
 PAGES: tuple[Page, ...] = (
     *sign_in.PAGES,
     *editing.PAGES,
+    *importing.PAGES,
     *registries.PAGES,
     *images.PAGES,
     *users.PAGES,

@@ -10,11 +10,12 @@ from starlette.responses import Response
 from pullpass.broker.federation import Trial
 from pullpass.domain.access import Action
 from pullpass.domain.credential import Secret
-from pullpass.domain.errors import Conflict, FieldProblem, InvalidFields
+from pullpass.domain.errors import Conflict, FieldProblem, InvalidFields, PreconditionFailed
 from pullpass.domain.identity import Role
 from pullpass.domain.trust import DEFAULT_LIFETIME, ROLES, TrustRule, default_audience
 from pullpass.web.page import Page
 from pullpass.web.problems import NO_PROBLEMS, Problems, problems_of
+from pullpass.web.stale import Difference, differences
 from pullpass.web.users import ROLES as ROLE_TEXTS
 from pullpass.web.visit import Visit
 
@@ -58,7 +59,12 @@ async def change_rule(visit: Visit) -> Response:
     rule = await visit.services.trust.rule(visit.caller, visit.path("rule"))
     form = {**visit.form, "id": rule.id}
     try:
-        await visit.services.trust.change(visit.caller, rule.id, _body(form))
+        await visit.services.trust.change(
+            visit.caller, rule.id, _body(form), form.get("version", "")
+        )
+    except PreconditionFailed:
+        stale = differences(_values(rule), form, _LABELS)
+        return _rule_page(visit, rule, form, status=412, stale=stale)
     except (InvalidFields, Conflict) as error:
         return _rule_page(visit, rule, form, _problems(error), 400)
     return visit.go(f"{visit.home}/trust/{rule.id}", "rule-changed")
@@ -96,9 +102,16 @@ def _rule_page(
     values: Mapping[str, str],
     problems: Problems = NO_PROBLEMS,
     status: int = 200,
+    stale: list[Difference] | None = None,
 ) -> Response:
     return visit.page(
-        "trust_rule.html", status, rule=rule, values=values, problems=problems, **_shared(visit)
+        "trust_rule.html",
+        status,
+        rule=rule,
+        values=values,
+        problems=problems,
+        stale=stale,
+        **_shared(visit),
     )
 
 
@@ -160,6 +173,15 @@ def _problems(error: InvalidFields | Conflict) -> Problems:
     return Problems(fields, found.general)
 
 
+_LABELS = {
+    "issuer": "Issuer",
+    "claims": "Claims",
+    "role": "Role",
+    "cluster": "Cluster",
+    "registries": "Only these records",
+    "minutes": "Minutes that a token lives",
+    "audience": "Audience",
+}
 _RULES = "/orgs/{org}/trust"
 _RULE = f"{_RULES}/{{rule}}"
 _TESTS = "/orgs/{org}/trust-test"

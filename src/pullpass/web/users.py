@@ -213,6 +213,11 @@ PAGES = (
     Page("GET", _USERS, Action.READ_USERS, list_users, "webUsers"),
     Page("POST", _USERS, _MANAGE, add_user, "webAddUser"),
     Page("GET", _USER, Action.READ_USERS, show_user, "webUser"),
+    # Where a form that was wrong is shown again: its address works as a page, too.
+    Page("GET", f"{_USER}/role", Action.READ_USERS, show_user, "webUser"),
+    Page("GET", f"{_USER}/remove", Action.READ_USERS, show_user, "webUser"),
+    Page("GET", f"{_USER}/tokens", Action.READ_USERS, show_user, "webUser"),
+    Page("GET", f"{_ACCOUNT}/tokens", Action.READ_ORGANIZATION, own_account, "webAccount"),
     Page("POST", f"{_USER}/role", _MANAGE, change_role, "webChangeRole"),
     Page("POST", f"{_USER}/remove", _MANAGE, remove_user, "webRemoveUser"),
     Page("POST", f"{_USER}/tokens", _MANAGE, add_token, "webAddToken"),

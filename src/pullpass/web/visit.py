@@ -17,6 +17,8 @@ from pullpass.broker.clusters import ClusterService
 from pullpass.broker.credentials import CredentialService
 from pullpass.broker.federation import FederationService
 from pullpass.broker.identity import IdentityService
+from pullpass.broker.imports import ImportService
+from pullpass.broker.kept_forms import KeptForms
 from pullpass.broker.lifetimes import Lifetimes
 from pullpass.broker.live import LiveRevisions
 from pullpass.broker.records import RecordService
@@ -25,6 +27,7 @@ from pullpass.domain import access
 from pullpass.domain.access import Action, Caller
 from pullpass.domain.errors import InvalidInput
 from pullpass.domain.identity import Principal
+from pullpass.web import cookie
 from pullpass.web.notices import NOTICES
 from pullpass.web.rendering import Renderer
 
@@ -47,16 +50,19 @@ class WebServices:
     audit_log: AuditLog
     federation: FederationService
     browser_sessions: BrowserSessions
+    imports: ImportService
+    kept_forms: KeptForms
     live: LiveRevisions
     clock: Clock
 
 
 class Visit:
     """A request on its way through a handler. ``session`` and ``caller`` are there where the
-    page's access asks for them; asking for one that is not there is a programming error.
+    page's access asks for them; asking for one that is not there is a programming error. ``kept``
+    is what was typed into the page's form when its session had ended, without its secrets.
     """
 
-    __slots__ = ("_caller", "_renderer", "_session", "form", "request", "services")
+    __slots__ = ("_caller", "_renderer", "_session", "form", "kept", "request", "services")
 
     def __init__(
         self,
@@ -69,6 +75,7 @@ class Visit:
         self.request = request
         self.services = services
         self.form: Mapping[str, str] = {}
+        self.kept: Mapping[str, str] = {}
         self._renderer = renderer
         self._session = session
         self._caller = caller
@@ -111,11 +118,12 @@ class Visit:
             template,
             now=self.services.clock(),
             user=None if session is None else session.principal.user,
-            form_key="" if session is None else session.form_key,
+            form_key="" if session is None else cookie.masked(session.form_key),
             organization=None if caller is None else caller.organization,
             role=None if caller is None else caller.membership.role,
             home="/ui/" if caller is None else self.home,
             may=frozenset() if caller is None else access.PERMISSIONS[caller.membership.role],
+            kept=self.kept,
             notice=NOTICES.get(self.query("notice")),
             **values,
         )

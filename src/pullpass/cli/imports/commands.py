@@ -9,14 +9,15 @@ import click
 
 from pullpass.cli.exit_codes import ExitCode
 from pullpass.cli.imports.kubernetes import ClusterFailed, pull_secrets
-from pullpass.cli.imports.plan import Outcome, Row, make_plan
-from pullpass.cli.imports.reading import Found, NotADockerConfig, Skipped, read_docker_config
 from pullpass.cli.output import note, output_option, print_json, print_table
 from pullpass.cli.secrets_input import read_file
 from pullpass.cli.session import Session
 from pullpass.client.errors import ApiError, Conflict, Forbidden
 from pullpass.client.models import CredsFields, Registry
+from pullpass.client.secret import Secret
 from pullpass.client.sync import Client
+from pullpass.formats.imports.plan import Outcome, Row, make_plan
+from pullpass.formats.imports.reading import Found, NotADockerConfig, Skipped, read_docker_config
 
 _dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Only show what would be created, and what would not."
@@ -132,7 +133,7 @@ def _create(client: Client, rows: list[Row], enable_ci: bool, *, tell: bool) -> 
 
 
 def _created(client: Client, row: Row, found: Found, enable_ci: bool) -> Row:
-    creds: CredsFields = {"username": found.username, "password": found.password}
+    creds: CredsFields = {"username": found.username, "password": Secret(found.password.reveal())}
     if found.expires is not None:
         creds["expires"] = found.expires
     try:
@@ -167,7 +168,10 @@ def _compare(client: Client) -> Callable[[Registry, Found], bool | None]:
         except Forbidden:
             may_read = False
             return None
-        return (stored.username, stored.password) == (found.username, found.password)
+        return (stored.username, stored.password) == (
+            found.username,
+            Secret(found.password.reveal()),
+        )
 
     return compare
 

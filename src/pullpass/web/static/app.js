@@ -28,6 +28,7 @@ function showTimes(root) {
 function enliven(root) {
   showTimes(root);
   for (const button of root.querySelectorAll("button[data-copy]")) button.hidden = false;
+  for (const part of root.querySelectorAll("[data-needs-script]")) part.hidden = false;
 }
 
 async function fetchPage(url, options) {
@@ -125,6 +126,17 @@ function followChanges(url) {
   open();
 }
 
+async function loadFile(input) {
+  const field = document.getElementById(input.dataset.load);
+  const [file] = input.files;
+  if (file === undefined) return;
+  field.value = await file.text();
+  field.focus();
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches("input[type=file][data-load]")) loadFile(event.target);
+});
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("form[data-enhance]")) return;
   event.preventDefault();

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
-from pullpass.cli.imports.reading import Found, Skipped
-from pullpass.client.models import Registry
 from pullpass.domain.errors import InvalidRegistryPrefix
 from pullpass.domain.prefix import RegistryPrefix
+from pullpass.formats.imports.reading import Found, Skipped
 
 # The shortest and the longest id that a record can have.
 _SHORTEST, _LONGEST = 3, 100
@@ -43,12 +43,24 @@ class Row:
         return replace(self, outcome=outcome, why=why, found=None)
 
 
+class Existing(Protocol):
+    """A record that is there, as the server or its client knows it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def registry(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+
+
+_Record = TypeVar("_Record", bound=Existing)
 # Whether a record's credential is the found one; None where that cannot be known.
-Compare = Callable[[Registry, Found], bool | None]
+Compare = Callable[[_Record, Found], bool | None]
 
 
 def make_plan(
-    entries: Iterable[Found | Skipped], records: Sequence[Registry], compare: Compare
+    entries: Iterable[Found | Skipped], records: Sequence[_Record], compare: Compare[_Record]
 ) -> list[Row]:
     """A row for each registry, in the order in which they were found; then what is skipped.
 
@@ -81,7 +93,11 @@ def record_id(registry: str, taken: set[str]) -> str:
 
 
 def _rows(
-    registry: str, found: list[Found], record: Registry | None, ids: set[str], compare: Compare
+    registry: str,
+    found: list[Found],
+    record: _Record | None,
+    ids: set[str],
+    compare: Compare[_Record],
 ) -> list[Row]:
     first = found[0]
     logins = {(each.type, each.username, each.password) for each in found}
@@ -110,7 +126,7 @@ def _rows(
     return [_beside(row, first, record, compare)]
 
 
-def _beside(row: Row, found: Found, record: Registry, compare: Compare) -> Row:
+def _beside(row: Row, found: Found, record: _Record, compare: Compare[_Record]) -> Row:
     """The row where a record stands for the registry already."""
     row = replace(row, id=record.id)
     if record.type != found.type:

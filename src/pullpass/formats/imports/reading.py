@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pullpass.client.secret import Secret
+from pullpass.domain.credential import Secret
 from pullpass.domain.errors import InvalidRegistryPrefix
 from pullpass.domain.image import DOCKER_HUB, excerpt
 from pullpass.domain.prefix import RegistryPrefix
