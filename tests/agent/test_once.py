@@ -49,7 +49,9 @@ def test_once_does_all_and_a_dry_run_says_all(place: Place) -> None:
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert place.auths(namespace, "ghcr") == {"ghcr.io": f"robot:{PASSWORD}"}
     assert place.pull_secrets(namespace) == ["regcred-ghcr"]
-    assert place.client.clusters.get(CLUSTER).secrets == 1
+    reported = place.client.clusters.get(CLUSTER)
+    assert reported.secrets == 1
+    assert [each.held_in for each in reported.registries] == [(namespace,)]
 
     again = run(place, "--dry-run")
     assert (again.returncode, again.stdout) == (0, ""), again.stderr

@@ -24,7 +24,7 @@ def a_registry(registry_id: str, **fields: object) -> dict[str, Any]:
 async def test_a_report_is_read_back_with_its_sums_and_problems(api: Api) -> None:
     problem = {"namespace": "team-a", "code": "conflict", "message": "Another one owns it."}
     registries = [
-        a_registry("ghcr", secrets=3, pending=1),
+        a_registry("ghcr", secrets=3, pending=1, held_in=["team-a", "team-b"]),
         a_registry("quay", secrets=4, failed=1, problems=[problem]),
     ]
     token = await api.token_for("cluster", "prod")
@@ -86,6 +86,9 @@ async def test_a_cluster_that_is_no_more_is_forgotten(api: Api) -> None:
             a_report(registries=[a_registry("ghcr", problems=[{"namespace": 1, "code": "c"}])]),
             ["registries.0.problems.0.namespace", "registries.0.problems.0.message"],
         ),
+        (a_report(registries=[a_registry("ghcr", held_in="all")]), ["registries.0.held_in"]),
+        (a_report(registries=[a_registry("ghcr", held_in=["", "b"])]), ["registries.0.held_in"]),
+        (a_report(registries=[a_registry("ghcr", held_in=["a"] * 101)]), ["registries.0.held_in"]),
         (a_report(extra=1), ["extra"]),
     ],
 )

@@ -164,7 +164,7 @@ def test_oneself_and_ones_organizations(client: Client) -> None:
 
 def test_a_clusters_report_and_who_waits_for_changes(client: Client) -> None:
     problem = Problem("team-a", "conflict", "Somebody else's secret has the name.")
-    registry = RegistryReport("ghcr", 3, 1, 1, (problem,))
+    registry = RegistryReport("ghcr", 3, 1, 1, (problem,), ("team-b", "team-c"))
     reported = client.clusters.report(
         "eu-1", version="1.0", mode="needed", revision=7, namespaces=4, registries=[registry]
     )

@@ -90,7 +90,7 @@ def report_clusters(server: PullpassServer) -> None:
         RegistryReport("office", 2, 1, 2, tuple(taken), held_in=("billing", "web")),
     ]
     with Client(server.url, server.organization, server.admin_token) as client:
-        changes = client.clusters.changes()
+        changes = client.changes()
         newest = 0 if changes is None else changes.revision
         for name, behind, registries in (("eu-1", 0, well), ("us-1", 2, trouble)):
             client.clusters.report(
@@ -173,7 +173,7 @@ def _kept(person: Person) -> None:
     person.fill("User name", "robot")
     person.page.context.clear_cookies(name="pullpass_session")
     person.press("Check and save")
-    person.sees("Sign in to go on")
+    person.sees("hands out the right one")
     person.type_token(person.server.admin_token)
     person.sees("What you typed is back in it")
 
@@ -186,7 +186,7 @@ def _planned(person: Person) -> None:
     config = {"auths": auths, "credHelpers": {"eu.gcr.io": "gcloud"}}
     person.fill("Docker config or pull secret", json.dumps(config))
     person.press("Show the plan")
-    person.sees("What comes of it")
+    person.sees("Nothing was stored yet")
 
 
 def _stale_rule(person: Person) -> None:
