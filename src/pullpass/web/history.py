@@ -12,13 +12,7 @@ from pullpass.domain.probe import CheckRun
 WIDTH = 1000
 _NARROWEST = 6
 # The shortest that holds all that is known, else the longest.
-_SPANS = (
-    timedelta(hours=1),
-    timedelta(days=1),
-    timedelta(days=7),
-    timedelta(days=30),
-    timedelta(days=90),
-)
+_SPANS = (timedelta(hours=1), *(timedelta(days=days) for days in (1, 7, 30, 90)))
 
 
 @dataclass(frozen=True, slots=True)
