@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import sqlite3
 import subprocess
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -215,8 +217,29 @@ def use_the_web_page(server: PullpassServer) -> list[str]:
         assert_absent(answer.text, "the refusal of a form without its key")
         for path in ("registries", "registries/ghcr", "registries/ghcr/edit", "users", "account"):
             assert_absent(http.get(f"{home}/{path}").text, path, (*ALL, server.admin_token))
+        import_on_the_web_page(http, home, key)
         assert http.post("/ui/sign-out", data=key).status_code == 303
+        late = {**form, "id": "late", "registry": "late.io", **key}
+        at = f"{home}/new-registry/other"
+        answer = http.post(at, data=late, headers={"Referer": f"{server.url}{at}"})
+        assert answer.status_code == 303
+        kept = base64.urlsafe_b64decode(http.cookies["pullpass_form"])
+        fields = zlib.decompress(kept[hashlib.sha256().digest_size :])
+        assert b"late.io" in fields
+        assert_absent(fields, "what the browser keeps of a form")
     return cookies
+
+
+def import_on_the_web_page(http: httpx.Client, home: str, key: dict[str, str]) -> None:
+    entry = {"auth": base64.b64encode(f"bot:{REFUSED}".encode()).decode()}
+    for config in (json.dumps({"auths": {"imported.io": entry}}), f'{{"auths": "{REFUSED}'):
+        plan = http.post(f"{home}/import", data={"config": config, **key})
+        assert_absent(plan.text, "the plan of an import")
+        if found := re.search(r'name="plan" value="([^"]+)"', plan.text):
+            assert_absent(base64.urlsafe_b64decode(found[1]), "the sealed plan")
+            done = http.post(f"{home}/import/confirm", data={"plan": found[1], **key})
+            assert "1 of 1 record was created" in done.text
+            assert_absent(done.text, "what came of an import")
 
 
 def test_an_unforeseen_error_shows_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.api.conftest import Api, open_api
+from tests.parts.api_client import ApiClient
 from tests.parts.browser import chromium
 from tests.parts.registry import DockerRegistry, docker_registry
 from tests.parts.server import PullpassServer, pullpass_server
@@ -40,6 +41,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PullpassServer]
     env = {"PULLPASS_ALLOW_NETWORKS": "127.0.0.0/8"}
     with pullpass_server(folder / "data", env=env) as running:
         yield running
+
+
+@pytest.fixture
+def client(server: PullpassServer) -> Iterator[ApiClient]:
+    """Calls as the administrator; no record is left behind."""
+    with ApiClient(server) as found:
+        yield found
+        for record in found.call("GET", "registries").json():
+            found.call("DELETE", f"registries/{record['id']}")
 
 
 @pytest.fixture

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.parts.api_client import ApiClient, eventually
@@ -17,15 +15,6 @@ from tests.parts.registry import DockerRegistry
 from tests.parts.server import PullpassServer, pullpass_server
 from tests.web.conftest import REGISTRY_PASSWORD
 from tests.web.person import Person
-
-
-@pytest.fixture
-def client(server: PullpassServer) -> Iterator[ApiClient]:
-    """Calls as the administrator; no record is left behind."""
-    with ApiClient(server) as found:
-        yield found
-        for record in found.call("GET", "registries").json():
-            found.call("DELETE", f"registries/{record['id']}")
 
 
 def test_from_the_first_sign_in_to_the_first_working_record(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,6 @@ from tests.parts.server import PullpassServer
 from tests.web.conftest import REGISTRY_PASSWORD
 from tests.web.person import Person
 from tests.web.test_accessibility import violations
-
-
-@pytest.fixture
-def client(server: PullpassServer) -> Iterator[ApiClient]:
-    """Calls as the administrator; no record is left behind."""
-    with ApiClient(server) as found:
-        yield found
-        for record in found.call("GET", "registries").json():
-            found.call("DELETE", f"registries/{record['id']}")
 
 
 def report(server: PullpassServer, cluster: str, *registries: RegistryReport) -> None:
