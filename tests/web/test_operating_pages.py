@@ -81,7 +81,12 @@ async def test_an_import_shows_its_plan_and_no_secret(admin: Visitor) -> None:
         creds = {"username": "bot", "password": password}
         registry = f"{record}.example.com"
         await admin.api.create(id=record, registry=registry, type="basic", creds=creds)
+    # Somebody else's record has the name that the new one would get.
+    await admin.api.create(id="taken-example-com", registry="elsewhere.example.com", type="public")
     login = f"bot:{SECRET}"
+    text = config(taken_example_com=login)
+    answer = await admin.post(f"{HOME}/import", {"config": text})
+    assert re.search(r">taken-example-com-[0-9a-f]{8} <", answer.text.replace("<td>", ">"))
     text = config(new_example_com=login, same_example_com=login, other_example_com=login)
     answer = await admin.post(f"{HOME}/import", {"config": text})
     assert answer.status_code == 200

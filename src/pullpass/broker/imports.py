@@ -54,13 +54,10 @@ class ImportService:
             problem = f"cannot be read: {error}"
             raise InvalidFields([FieldProblem("config", problem, expected)]) from None
         found = {each.registry for each in entries if isinstance(each, Found)}
-        records = [
-            record
-            async for chunk in self._records.list(caller)
-            for record in chunk
-            if str(record.prefix) in found
-        ]
-        stored = await self._stored(caller, records)
+        # All of them: a new record needs an id that none has.
+        records = [record async for chunk in self._records.list(caller) for record in chunk]
+        beside = [record for record in records if str(record.prefix) in found]
+        stored = await self._stored(caller, beside)
 
         def compare(record: Record, entry: Found) -> bool | None:
             creds = stored.get(record.id)
