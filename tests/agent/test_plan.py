@@ -55,8 +55,9 @@ def attach(*names: str, attached: tuple[str, ...] = (NAME,)) -> SetPullSecrets:
         # Without its credential nothing is made, and nothing that is there is touched.
         (observed(), wanted("ghcr", content=False), []),
         (observed(STALE, (NAME,), NAME), wanted("ghcr", content=False), []),
-        # Not needed, in its time of grace.
+        # Not needed, in its time of grace: it stays as it is, and is not attached anew.
         (observed(RIGHT, (NAME,), NAME), wanted(), []),
+        (observed(RIGHT), wanted(), []),
         # The record is gone: detached first, then deleted.
         (
             observed(RIGHT, (NAME, "theirs"), NAME),

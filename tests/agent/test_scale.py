@@ -36,7 +36,9 @@ def test_a_rotation_is_one_write_for_each_secret_and_then_nothing_is_asked(place
                 for name in chunk
             ),
         )
-    agent = place.agent("--mode", "all", "--qps", "1000", "--burst", "1000")
+    # A leader that could not renew its lease in time would begin anew, and list everything again.
+    unhurried = ("--qps", "1000", "--burst", "1000", "--lease-seconds", "9")
+    agent = place.agent("--mode", "all", *unhurried)
 
     def applied() -> float:
         return agent.count("pullpass_agent_writes_total", kind="ApplySecret", result="done")
@@ -53,14 +55,13 @@ def test_a_rotation_is_one_write_for_each_secret_and_then_nothing_is_asked(place
     eventually(lambda: applied() >= 2 * NAMESPACES, seconds=600)
     eventually(lambda: all(version != before[name] for name, version in versions(place).items()))
 
-    # Nothing changes now, so nothing is written or asked, while the lease is renewed three times.
+    # Nothing changes now, so nothing is written or asked, while the lease is renewed twice.
     quiet = requests(agent.page("/metrics"))
     leases = agent.count("pullpass_agent_api_requests_total", verb="LEASE")
-    eventually(lambda: agent.count("pullpass_agent_api_requests_total", verb="LEASE") >= leases + 6)
+    eventually(lambda: agent.count("pullpass_agent_api_requests_total", verb="LEASE") >= leases + 4)
     assert requests(agent.page("/metrics")) == quiet
     assert applied() == 2 * NAMESPACES
-    # Once each, too, mostly: 32 for 30 was seen on a busy machine, and why is not known yet.
-    assert NAMESPACES <= attached() < 2 * NAMESPACES
+    assert attached() == NAMESPACES
 
 
 def versions(place: Place) -> dict[str, str]:

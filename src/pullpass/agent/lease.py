@@ -27,8 +27,8 @@ _log = structlog.get_logger("pullpass.agent.lease")
 
 
 class Leadership:
-    """``seconds`` is the duration of the Lease; it is renewed at a third of it, and given up on
-    at two thirds, before anybody else may take it.
+    """``seconds`` is the duration of the Lease; it is renewed at a third of it, tried again where
+    that fails, and given up on at two thirds, before anybody else may take it.
     """
 
     def __init__(
@@ -70,13 +70,16 @@ class Leadership:
             await asyncio.sleep(self._seconds / 6)
 
     async def _keep(self) -> None:
-        renewed = time.monotonic()
-        while time.monotonic() - renewed < self._seconds * 2 / 3:
-            await asyncio.sleep(self._seconds / 3)
+        """Return when it could not be renewed for two thirds of its duration."""
+        loop = asyncio.get_running_loop()
+        until, pause = loop.time() + self._seconds * 2 / 3, self._seconds / 3
+        while loop.time() < until:
+            await asyncio.sleep(pause)
+            began, pause = loop.time(), self._seconds / 10
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds / 3):
+                async with asyncio.timeout_at(until):
                     if await self._try():
-                        renewed = time.monotonic()
+                        until, pause = began + self._seconds * 2 / 3, self._seconds / 3
 
     async def _try(self) -> bool:
         """Take or renew the Lease; whether it is held now."""

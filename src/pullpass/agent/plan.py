@@ -117,7 +117,8 @@ def plan(observed: Observed, wanted: Wanted, expired: Set[str] = frozenset()) ->
             unneeded.add(name)
     gone = {delete.name for delete in going}
     there = {*observed.secrets, *(apply.name for apply in applies)} - gone
-    accounts = _attach(observed.accounts, wanted.attach, there)
+    needed = there & {secret_name(record_id) for record_id in wanted.needed}
+    accounts = _attach(observed.accounts, wanted.attach, there, needed)
     return Plan((*applies, *accounts, *going), frozenset(unneeded))
 
 
@@ -133,15 +134,16 @@ def _apply(observed: Observed, content: Content | None) -> ApplySecret | None:
 
 
 def _attach(
-    accounts: Mapping[str, AccountState], attach: Attach, there: Set[str]
+    accounts: Mapping[str, AccountState], attach: Attach, there: Set[str], needed: Set[str]
 ) -> Iterable[SetPullSecrets]:
+    """``needed`` are entered; others that are ``there`` stay where they are entered."""
     for name, account in sorted(accounts.items()):
         served = attach == "all" or (attach == "default" and name == "default")
         names = there if served else frozenset[str]()
         kept = [
             each for each in account.pull_secrets if each in names or each not in account.attached
         ]
-        added = sorted(names - set(kept))
+        added = sorted((names & needed) - set(kept))
         # What somebody else has entered stays theirs, also where it names a secret of the agent's.
         attached = (account.attached & set(kept) & names) | set(added)
         pull_secrets = (*kept, *added)
