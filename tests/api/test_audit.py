@@ -105,6 +105,12 @@ CHANGES: dict[str, tuple[str, str, dict[str, Any] | None, dict[str, Any]]] = {
         None,
         {"action": "trust_rule.delete", "subject_id": "build"},
     ),
+    "deleteCluster": (
+        "DELETE",
+        "/orgs/acme/clusters/prod",
+        None,
+        {"action": "cluster.forget", "subject_id": "prod", "response_status": 204},
+    ),
     "updateCurrentUser": (
         "PATCH",
         "/current-user",
@@ -118,9 +124,8 @@ READS = {"matchImages", "testTrustRules"}
 ELSEWHERE = {"exchangeToken"}
 # It hands credentials out, and has a test below.
 READS |= {"createDockerConfig"}
-# What an agent reports of its cluster is no decision of anybody's, and a report that is dropped is
-# back with the next one.
-REPORTS = {"putClusterStatus", "deleteCluster"}
+# What an agent reports of its cluster is no decision of anybody's.
+REPORTS = {"putClusterStatus"}
 
 
 async def entries(api: Api, **query: str) -> list[dict[str, Any]]:
@@ -140,6 +145,8 @@ def test_every_change_is_here() -> None:
 
 
 async def test_every_change_is_logged_once_with_who_and_what(api: Api) -> None:
+    report = {"version": "1.0", "mode": "needed", "revision": 1, "namespaces": 2}
+    await api.call("PUT", "/orgs/acme/clusters/prod/status", json={**report, "registries": []})
     user = ""
     for name, (method, path, body, expected) in CHANGES.items():
         before = (await newest(api))["sequence"]

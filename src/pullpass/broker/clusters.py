@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pullpass.broker import cluster_reports
+from pullpass.broker.audit import Auditor
 from pullpass.broker.clock import Clock
 from pullpass.broker.follower import Follower
 from pullpass.broker.snapshots import Snapshots
 from pullpass.domain import access
 from pullpass.domain.access import Caller
+from pullpass.domain.audit import AuditAction
 from pullpass.domain.cluster import Cluster
 from pullpass.domain.errors import FieldProblem, InvalidFields, NotFound
 from pullpass.domain.record import CLUSTER_EXPECTED, is_cluster_name
@@ -35,12 +37,14 @@ class ClusterService:
         feed: ChangeFeed,
         follower: Follower,
         snapshots: Snapshots,
+        audit: Auditor,
         clock: Clock,
     ) -> None:
         self._store = store
         self._feed = feed
         self._follower = follower
         self._snapshots = snapshots
+        self._audit = audit
         self._clock = clock
 
     async def report(self, caller: Caller, cluster: str, body: Mapping[str, object]) -> Cluster:
@@ -94,7 +98,14 @@ class ClusterService:
         Raises:
             NotFound: there is none (``cluster_unknown``).
         """
-        if not await self._store.delete(caller.organization, cluster, now=self._clock()):
+        audit = self._audit.change(
+            caller.principal,
+            [caller.organization],
+            AuditAction.FORGET_CLUSTER,
+            subject_id=cluster,
+        )
+        now = self._clock()
+        if not await self._store.delete(caller.organization, cluster, now=now, audit=audit):
             raise _unknown(cluster)
 
     async def changes(self, caller: Caller, since: int | None, wait: float) -> RecordChanges | None:

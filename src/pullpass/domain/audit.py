@@ -52,6 +52,7 @@ class AuditAction(StrEnum):
     CREATE_TRUST_RULE = "trust_rule.create"
     UPDATE_TRUST_RULE = "trust_rule.update"
     DELETE_TRUST_RULE = "trust_rule.delete"
+    FORGET_CLUSTER = "cluster.forget"
     REFUSE_ROLE = "role.refuse"
     BEGIN_LOG = "audit.begin"
     FIND_DAMAGE = "audit.damage"
@@ -80,8 +81,9 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened in an organization. ``subject_id`` is the user or rule that it
-    was done to, ``image`` or ``host`` what a credential was asked for. No field is ever a secret.
+    """One thing that happened in an organization. ``subject_id`` is the user, rule or cluster
+    that it was done to, ``image`` or ``host`` what a credential was asked for. No field is ever a
+    secret.
     """
 
     organization: str

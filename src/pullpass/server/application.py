@@ -115,7 +115,9 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
             ),
             credentials=credentials,
             checks=CheckService(credentials, check_store, Prober(guard), audit, utc_now),
-            clusters=ClusterService(ClusterStore(database), feed, follower, snapshots, utc_now),
+            clusters=ClusterService(
+                ClusterStore(database), feed, follower, snapshots, audit, utc_now
+            ),
             identity=IdentityService(identity_store, sessions, audit, utc_now),
             trust=TrustService(trust_store, sessions, audit, utc_now),
             federation=FederationService(trust_store, Issuers(guard), audit, utc_now),

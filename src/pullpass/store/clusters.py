@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row, delete, select
 
 from pullpass.domain.cluster import Cluster, ClusterReport, Problem, RegistryReport
+from pullpass.store.audit import Recording, unrecorded
 from pullpass.store.changes import announce, cluster_feed
 from pullpass.store.engine import Database, insert
 from pullpass.store.schema import clusters
@@ -65,14 +66,22 @@ class ClusterStore:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else _cluster(row)
 
-    async def delete(self, organization: str, cluster_id: str, *, now: datetime) -> bool:
-        """Whether there was one."""
+    async def delete(
+        self,
+        organization: str,
+        cluster_id: str,
+        *,
+        now: datetime,
+        audit: Recording = unrecorded,
+    ) -> bool:
+        """Whether there was one. ``audit`` adds what is written with it, in its transaction."""
         query = delete(clusters).where(
             clusters.c.organization_id == organization, clusters.c.id == cluster_id
         )
         async with self._database.write() as connection:
             await announce(connection, cluster_feed(organization), CHANGE_KIND, cluster_id, now)
             if (await connection.execute(query)).rowcount > 0:
+                await audit(connection)
                 return True
             await connection.rollback()
         return False

@@ -39,7 +39,8 @@ class AuditLogEntry(Struct):
     request_id: str | UnsetType = UNSET
     role: str | UnsetType = UNSET
     subject_id: (
-        Annotated[str, Meta(description="The user or trust rule that it was done to.")] | UnsetType
+        Annotated[str, Meta(description="The user, trust rule or cluster that it was done to.")]
+        | UnsetType
     ) = UNSET
     token_id: str | UnsetType = UNSET
     token_subject: (
