@@ -16,8 +16,8 @@ is_here() {
     esac >/dev/null 2>&1
 }
 
-[ $# -gt 0 ] || set -- buildah chromium curl dbus docker-registry etcd-server gnome-keyring jq \
-    libsecret-tools nodejs npm openssl podman postgresql skopeo sqlite3 umoci
+[ $# -gt 0 ] || set -- buildah chromium curl dbus docker-registry etcd-server faketime \
+    gnome-keyring jq libsecret-tools nodejs npm openssl podman postgresql skopeo sqlite3 umoci
 list=
 for tool in "$@"; do
     is_here "$tool" || list="$list${list:+ }$tool"

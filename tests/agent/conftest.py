@@ -3,9 +3,9 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,14 @@ def eventually(
         time.sleep(0.05)
 
 
+def auths_of(secret: dict[str, Any] | None) -> dict[str, str]:
+    """What is in a pull secret: key -> `user:password`; empty where it is none."""
+    if secret is None or ".dockerconfigjson" not in secret.get("data", {}):
+        return {}
+    config = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))
+    return {key: base64.b64decode(entry["auth"]).decode() for key, entry in config["auths"].items()}
+
+
 @dataclass
 class Place:
     """A cluster, Pullpass, an agent between them, and the namespaces of one test."""
@@ -67,6 +75,7 @@ class Place:
     folder: Path
     label: str
     stack: ExitStack
+    env: Mapping[str, str] = field(default_factory=dict)
 
     def agent(self, *arguments: str, token: str | None = None) -> Agent:
         """A replica that looks after this test's namespaces, and leads."""
@@ -84,6 +93,7 @@ class Place:
                 *("--namespace-selector", f"test={self.label}"),
                 *("--lease-name", f"agent-{self.label}", "--lease-seconds", "3"),
                 *arguments,
+                env=self.env,
             )
         )
 
@@ -91,6 +101,10 @@ class Place:
         """Of the role `cluster`, for this cluster."""
         user = self.client.users.create("agent", "cluster", cluster=CLUSTER)
         return self.client.tokens.create(user.id, "first").token.reveal()
+
+    def rotate(self, record_id: str, password: str) -> None:
+        creds: CredsFields = {"username": "robot", "password": password}
+        self.client.registries.update(record_id, {"creds": creds})
 
     def basic(self, record_id: str, registry: str, password: str = PASSWORD) -> None:
         creds: CredsFields = {"username": "robot", "password": password}
@@ -105,7 +119,19 @@ class Place:
     def namespace(self, name: str, **labels: str) -> str:
         """A namespace of this test with a default service account; returns its whole name."""
         whole = f"{self.label}-{name}"
-        self.kube.apply(
+        self.kube.apply(*self._namespace(whole, labels))
+        return whole
+
+    def namespaces(self, count: int) -> list[str]:
+        """As many of them; returns their names."""
+        names = [f"{self.label}-{number}" for number in range(count)]
+        for start in range(0, count, 100):
+            chunk = names[start : start + 100]
+            self.kube.apply(*(each for name in chunk for each in self._namespace(name, {})))
+        return names
+
+    def _namespace(self, whole: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+        return [
             {
                 "apiVersion": "v1",
                 "kind": "Namespace",
@@ -116,8 +142,7 @@ class Place:
                 "kind": "ServiceAccount",
                 "metadata": {"name": "default", "namespace": whole},
             },
-        )
-        return whole
+        ]
 
     def pod(self, namespace: str, image: str, name: str = "app") -> None:
         self.kube.apply(
@@ -132,15 +157,27 @@ class Place:
     def secret(self, namespace: str, record_id: str) -> dict[str, Any] | None:
         return self.kube.get("secret", f"regcred-{record_id}", namespace)
 
-    def auths(self, namespace: str, record_id: str) -> dict[str, str]:
-        """What is in the pull secret: key -> `user:password`; empty where there is none."""
-        found = self.secret(namespace, record_id)
-        if found is None or ".dockerconfigjson" not in found.get("data", {}):
-            return {}
-        config = json.loads(base64.b64decode(found["data"][".dockerconfigjson"]))
+    def secrets(self) -> dict[str, dict[str, Any]]:
+        """Namespace -> the agent's secret there, which may be only one."""
+        text = self.kube.kubectl("get", "secrets", "-A", "-l", "pullpass.dev/record", "-o", "json")
         return {
-            key: base64.b64decode(entry["auth"]).decode() for key, entry in config["auths"].items()
+            each["metadata"]["namespace"]: each
+            for each in json.loads(text)["items"]
+            if each["metadata"]["namespace"].startswith(f"{self.label}-")
         }
+
+    def versions(self) -> dict[str, str]:
+        """Namespace -> the version of its secret, which is another one after each change."""
+        return {
+            name: found["metadata"]["resourceVersion"] for name, found in self.secrets().items()
+        }
+
+    def auths(self, namespace: str, record_id: str) -> dict[str, str]:
+        return auths_of(self.secret(namespace, record_id))
+
+    def applied(self, agent: Agent) -> int:
+        """How many secrets that replica has written."""
+        return int(agent.count("pullpass_agent_writes_total", kind="ApplySecret", result="done"))
 
     def reasons(self, namespace: str) -> set[str]:
         """Those of the events there."""

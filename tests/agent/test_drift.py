@@ -64,8 +64,7 @@ def test_what_another_controller_adds_is_kept(place: Place) -> None:
         *("apply", "--server-side", "--validate=false", "--field-manager=other", "-f", "-"),
         stdin=json.dumps(extra),
     )
-    creds = {"username": "robot", "password": "rotated"}
-    place.client.registries.update("ghcr", {"creds": creds})  # type: ignore[typeddict-item]
+    place.rotate("ghcr", "rotated")
     eventually(lambda: place.auths(namespace, "ghcr") == {"ghcr.io": "robot:rotated"})
     found = place.secret(namespace, "ghcr")
     assert found is not None

@@ -2,71 +2,64 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 
 from tests.agent.conftest import PASSWORD, Place, eventually
+from tests.parts.server import PullpassServer
 
 RIGHT = {"ghcr.io": f"robot:{PASSWORD}"}
 ROTATED = {"ghcr.io": "robot:rotated"}
 
 
-def rotate(place: Place) -> None:
-    creds = {"username": "robot", "password": "rotated"}
-    place.client.registries.update("ghcr", {"creds": creds})  # type: ignore[typeddict-item]
+def passwords(place: Place) -> set[str]:
+    """The data of all secrets of this test: one where a rotation has come to its end."""
+    return {found["data"][".dockerconfigjson"] for found in place.secrets().values()}
 
 
-def many(place: Place, count: int) -> list[str]:
-    """That many namespaces with a pod each."""
-    names = [f"{place.label}-{number}" for number in range(count)]
-    for name in names:
-        labels = {"test": place.label}
-        place.kube.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "Namespace",
-                "metadata": {"name": name, "labels": labels},
-            },
-            {
-                "apiVersion": "v1",
-                "kind": "ServiceAccount",
-                "metadata": {"name": "default", "namespace": name},
-            },
-        )
-    return names
-
-
-def secrets_of(place: Place) -> dict[str, str]:
-    """Namespace -> the data of its secret, of all namespaces of this test."""
-    text = place.kube.kubectl("get", "secrets", "-A", "-l", "pullpass.dev/record", "-o", "json")
-    return {
-        each["metadata"]["namespace"]: each["data"][".dockerconfigjson"]
-        for each in json.loads(text)["items"]
-        if each["metadata"]["namespace"].startswith(place.label)
-    }
+@contextmanager
+def away(pullpass: PullpassServer) -> Iterator[None]:
+    """Pullpass answers nobody until the block ends."""
+    pullpass.stop()
+    try:
+        yield
+    finally:
+        pullpass.start()
 
 
 def test_pullpass_away_changes_nothing_and_is_caught_up_with(place: Place) -> None:
     place.basic("ghcr", "ghcr.io")
     namespace = place.namespace("a")
     place.pod(namespace, "ghcr.io/app")
-    agent = place.agent()
-    eventually(lambda: place.auths(namespace, "ghcr") == RIGHT, why=agent.output)
-    place.pullpass.stop()
-    # What is known is still given to those who come new.
-    late = place.namespace("b")
-    place.pod(late, "ghcr.io/app")
-    eventually(lambda: place.auths(late, "ghcr") == RIGHT, why=agent.output)
-    assert place.auths(namespace, "ghcr") == RIGHT
-    place.pullpass.start()
-    rotate(place)
+    token = place.token()
+    first = place.agent(token=token)
+    eventually(lambda: place.auths(namespace, "ghcr") == RIGHT, why=first.output)
+    before = place.versions()
+    with away(place.pullpass):
+        # What is known is still given to those who come new.
+        late = place.namespace("b")
+        place.pod(late, "ghcr.io/app")
+        eventually(lambda: place.auths(late, "ghcr") == RIGHT, why=first.output)
+        first.kill()
+        # One that knows nothing yet touches nothing, whatever it finds.
+        second = place.replica(token=token)
+        eventually(lambda: "does not serve the agent" in second.output())
+        found = place.versions()
+        assert found == before | {late: found[late]}
+        for each in (namespace, late):
+            eventually(lambda name=each: place.pull_secrets(name) == ["regcred-ghcr"])  # type: ignore[misc]
+    place.rotate("ghcr", "rotated")
     for each in (namespace, late):
         eventually(
             lambda name=each: place.auths(name, "ghcr") == ROTATED,  # type: ignore[misc]
-            why=agent.output,
+            why=second.output,
         )
+    assert place.applied(second) == 2
 
 
 def test_an_agent_that_starts_before_pullpass_waits_for_it(place: Place) -> None:
@@ -74,50 +67,44 @@ def test_an_agent_that_starts_before_pullpass_waits_for_it(place: Place) -> None
     namespace = place.namespace("a")
     place.pod(namespace, "ghcr.io/app")
     token = place.token()
-    place.pullpass.stop()
-    agent = place.replica(token=token)
-    eventually(lambda: "does not serve the agent" in agent.output())
-    place.pullpass.start()
+    with away(place.pullpass):
+        agent = place.replica(token=token)
+        eventually(lambda: "does not serve the agent" in agent.output())
     eventually(lambda: place.auths(namespace, "ghcr") == RIGHT, why=agent.output)
 
 
-def test_a_killed_agent_leaves_a_rotation_to_the_next_one(place: Place) -> None:
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_leader_killed_in_a_rotation_leaves_the_rest_to_the_next(
+    place: Place, replicas: int
+) -> None:
     place.basic("ghcr", "ghcr.io")
-    names = many(place, 40)
-    first = place.agent("--mode", "all", "--qps", "20", "--burst", "5")
-    eventually(lambda: len(secrets_of(place)) == len(names), why=first.output)
-    before = secrets_of(place)[names[0]]
-    rotate(place)
-    eventually(
-        lambda: (
-            before not in set(secrets_of(place).values())
-            or any(each != before for each in secrets_of(place).values())
-        ),
-        why=first.output,
-    )
-    first.kill()
-    assert before in secrets_of(place).values(), "killed too late to show anything"
-    second = place.agent("--mode", "all")
-    eventually(
-        lambda: (
-            len(set(secrets_of(place).values())) == 1 and before not in secrets_of(place).values()
-        ),
-        why=second.output,
-    )
-    assert set(secrets_of(place)) == set(names)
-
-
-def test_the_second_replica_takes_over_from_one_that_was_killed(place: Place) -> None:
-    place.basic("ghcr", "ghcr.io")
+    names = place.namespaces(40)
     token = place.token()
-    first = place.agent(token=token)
-    second = place.replica(token=token)
-    eventually(lambda: second.page("/health/ready") == "waiting for the lease\n")
+    slow = ("--mode", "all", "--qps", "20", "--burst", "5")
+    first = place.agent(*slow, token=token)
+    waiting = [place.replica(*slow, token=token) for _ in range(1, replicas)]
+    for each in waiting:
+        eventually(lambda: each.page("/health/ready") == "waiting for the lease\n")  # noqa: B023
+    eventually(lambda: len(place.secrets()) == len(names), why=first.output)
+    (before,) = passwords(place)
+    place.rotate("ghcr", "rotated")
+    eventually(lambda: passwords(place) != {before}, why=first.output)
     first.kill()
-    namespace = place.namespace("a")
-    place.pod(namespace, "ghcr.io/app")
-    eventually(lambda: place.auths(namespace, "ghcr") == RIGHT, why=second.output)
+    stale = [
+        name
+        for name, found in place.secrets().items()
+        if found["data"][".dockerconfigjson"] == before
+    ]
+    assert stale, "killed too late to show anything"
+    second = waiting[0] if waiting else place.replica(*slow, token=token)
+    eventually(
+        lambda: before not in passwords(place) and len(passwords(place)) == 1, why=second.output
+    )
     assert second.leads()
+    assert set(place.secrets()) == set(names)
+    # What the first one had done was not done again; its last request may have come in late.
+    eventually(lambda: 0 < place.applied(second) <= len(stale), why=second.output)
+    print(f"{len(names) - len(stale)} before it was killed, {place.applied(second)} after")
 
 
 def test_a_leader_that_stops_hands_over(place: Place) -> None:
@@ -136,7 +123,8 @@ def test_a_restarted_api_server_is_listed_anew_after_gone(place: Place) -> None:
     place.basic("ghcr", "ghcr.io")
     namespace = place.namespace("a")
     place.pod(namespace, "ghcr.io/app")
-    agent = place.agent()
+    # It leads on: who has lost the lease knows nothing of the cluster, and lists it anyway.
+    agent = place.agent("--lease-seconds", "600")
     eventually(lambda: place.auths(namespace, "ghcr") == RIGHT, why=agent.output)
     # What happens while the agent looks away is more than a server that was restarted knows.
     os.kill(agent.process.pid, signal.SIGSTOP)
@@ -157,6 +145,21 @@ def test_a_restarted_api_server_is_listed_anew_after_gone(place: Place) -> None:
         eventually(lambda: "listing again" in agent.output())
 
 
+def test_an_api_server_that_restarts_in_a_rotation_gets_the_rest_afterwards(place: Place) -> None:
+    place.basic("ghcr", "ghcr.io")
+    names = place.namespaces(40)
+    agent = place.agent("--mode", "all", "--qps", "20", "--burst", "5")
+    eventually(lambda: len(place.secrets()) == len(names), why=agent.output)
+    (before,) = passwords(place)
+    place.rotate("ghcr", "rotated")
+    eventually(lambda: passwords(place) != {before}, why=agent.output)
+    place.kube.server.restart()
+    eventually(
+        lambda: before not in passwords(place) and len(passwords(place)) == 1, why=agent.output
+    )
+    assert set(place.secrets()) == set(names)
+
+
 def test_a_token_that_was_replaced_is_read_again(place: Place) -> None:
     place.basic("ghcr", "ghcr.io")
     namespace = place.namespace("a")
@@ -166,7 +169,7 @@ def test_a_token_that_was_replaced_is_read_again(place: Place) -> None:
     agent = place.agent(token=old)
     eventually(lambda: place.auths(namespace, "ghcr") == RIGHT, why=agent.output)
     place.client.tokens.delete(user.id, "old")
-    rotate(place)
+    place.rotate("ghcr", "rotated")
     eventually(lambda: "does not serve the agent" in agent.output())
     agent.token_file.write_text(place.client.tokens.create(user.id, "new").token.reveal())
     eventually(lambda: place.auths(namespace, "ghcr") == ROTATED, why=agent.output)
@@ -178,10 +181,9 @@ def test_no_secret_is_in_the_log_or_the_metrics(place: Place) -> None:
     place.pod(namespace, "ghcr.io/app")
     agent = place.agent("--log-level", "debug")
     eventually(lambda: place.auths(namespace, "ghcr") == RIGHT, why=agent.output)
-    place.pullpass.stop()
-    eventually(lambda: "does not serve the agent" in agent.output())
-    shown = agent.output() + agent.page("/metrics") + " ".join(agent.command)
+    with away(place.pullpass):
+        eventually(lambda: "does not serve the agent" in agent.output())
+        shown = agent.output() + agent.page("/metrics") + " ".join(agent.command)
     token = agent.token_file.read_text()
     encoded = re.escape((place.secret(namespace, "ghcr") or {})["data"][".dockerconfigjson"])
-    place.pullpass.start()
     assert not re.search(f"canary|{re.escape(token)}|{encoded}", shown)

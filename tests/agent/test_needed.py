@@ -130,8 +130,7 @@ def test_a_changed_credential_reaches_every_namespace(place: Place) -> None:
     agent = place.agent()
     for namespace in namespaces:
         eventually(lambda name=namespace: place.auths(name, "ghcr"), why=agent.output)  # type: ignore[misc]
-    creds = {"username": "robot", "password": "rotated"}
-    place.client.registries.update("ghcr", {"creds": creds})  # type: ignore[typeddict-item]
+    place.rotate("ghcr", "rotated")
     for namespace in namespaces:
         eventually(
             lambda name=namespace: place.auths(name, "ghcr") == {"ghcr.io": "robot:rotated"},  # type: ignore[misc]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,13 @@ class Agent:
     """One replica. ``token_file`` is read again by the agent where the token is refused."""
 
     def __init__(
-        self, folder: Path, kube: Kube, pullpass: PullpassServer, token: str, arguments: list[str]
+        self,
+        folder: Path,
+        kube: Kube,
+        pullpass: PullpassServer,
+        token: str,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
     ) -> None:
         self.port = free_port()
         self.token_file = folder / f"agent-{self.port}.token"
@@ -36,6 +42,7 @@ class Agent:
                 "PULLPASS_URL": pullpass.url,
                 "PULLPASS_ORG": pullpass.organization,
                 "PULLPASS_TOKEN_FILE": str(self.token_file),
+                **env,
             }
         )
         self.process = Process(self.command, stdout=self.log, env=self.env)
@@ -78,10 +85,15 @@ class Agent:
 
 @contextmanager
 def agent(
-    folder: Path, kube: Kube, pullpass: PullpassServer, token: str, *arguments: str
+    folder: Path,
+    kube: Kube,
+    pullpass: PullpassServer,
+    token: str,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Agent]:
     """A replica until the block ends; that it ends well on SIGTERM is part of every test."""
-    running = Agent(folder, kube, pullpass, token, list(arguments))
+    running = Agent(folder, kube, pullpass, token, arguments, env or {})
     try:
         yield running
     except BaseException:

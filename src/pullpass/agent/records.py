@@ -8,9 +8,10 @@ stays as it was.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -29,10 +30,12 @@ SECRET_REF = "secret_ref"  # noqa: S105 - the name of a type
 PUBLIC = "public"
 _ANY_CLUSTER = "*"
 _WAIT_SECONDS = 50
-_FIRST_DELAY, _LONGEST_DELAY = 1.0, 60.0
+_FIRST_DELAY, _LONGEST_DELAY = 1.0, 15.0
 _LONGEST_FAILURE_DELAY = 300.0
-# Renewed when a third of its life is left, as it was when it was handed out.
+# Renewed when a third of its life is left, as it was when it was handed out. Timers stand still
+# while a machine is suspended, and know of no clock that is set: so the clock is looked at.
 _RENEW_AT = 2 / 3
+_LOOK_SECONDS = 10.0
 _AT_ONCE = 8
 _MOST_MATCHES = 100_000
 
@@ -152,7 +155,9 @@ class Records:
                     _log.warning("Pullpass does not serve the agent", error=error.message)
                 self.reachable = False
                 failures += 1
-                await asyncio.sleep(min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(failures, 10)))
+                delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(failures, 10))
+                # Many agents lost it together. Jitter needs no secrecy.
+                await asyncio.sleep(delay * (0.5 + random.random() / 2))  # noqa: S311
             else:
                 if failures:
                     _log.info("Pullpass serves the agent again")
@@ -286,8 +291,9 @@ class Records:
         before = self.contents.get(record_id)
         self.contents[record_id] = content
         if content.expires is not None:
-            left = (content.expires - datetime.now(UTC)).total_seconds()
-            self._later(record_id, max(self._soonest_renewal, left * _RENEW_AT))
+            now = datetime.now(UTC)
+            soonest = timedelta(seconds=self._soonest_renewal)
+            self._renew_at(record_id, now + max(soonest, (content.expires - now) * _RENEW_AT))
         if before is None or before.digest != content.digest or had_trouble:
             self._changed(record_id)
 
@@ -307,6 +313,18 @@ class Records:
             timer.cancel()
         loop = asyncio.get_running_loop()
         self._timers[record_id] = loop.call_later(seconds, self._renew, record_id)
+
+    def _renew_at(self, record_id: str, moment: datetime) -> None:
+        if timer := self._timers.pop(record_id, None):
+            timer.cancel()
+        left = (moment - datetime.now(UTC)).total_seconds()
+        if left <= 0:
+            self._renew(record_id)
+            return
+        loop = asyncio.get_running_loop()
+        self._timers[record_id] = loop.call_later(
+            min(left, _LOOK_SECONDS), self._renew_at, record_id, moment
+        )
 
     def _renew(self, record_id: str) -> None:
         self._timers.pop(record_id, None)

@@ -1,0 +1,74 @@
+"""Short-lived credentials in a cluster, and clocks that are set."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pullpass.client.sync import Client
+from tests.agent.conftest import Place, auths_of, eventually
+from tests.parts.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Aws, moto_server
+from tests.parts.clock import Clock
+from tests.parts.server import pullpass_server
+
+ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+THIRTEEN_HOURS = 13 * 3600
+
+
+@pytest.fixture
+def aws(tmp_path: Path) -> Iterator[Aws]:
+    with moto_server(tmp_path) as moto, Aws(moto) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def elsewhen(place: Place, tmp_path: Path) -> Iterator[tuple[Place, Clock]]:
+    """The place with a Pullpass and agents that go by another clock."""
+    clock = Clock(tmp_path)
+    env = {"PULLPASS_ALLOW_NETWORKS": "127.0.0.0/8", **clock.env}
+    with (
+        pullpass_server(tmp_path / "data", env=env) as pullpass,
+        Client(pullpass.url, pullpass.organization, pullpass.admin_token) as client,
+    ):
+        found = dataclasses.replace(place, pullpass=pullpass, client=client, env=clock.env)
+        with found.stack:
+            yield found, clock
+
+
+def test_a_clock_that_is_past_the_expiry_brings_a_new_credential_once(
+    elsewhen: tuple[Place, Clock], aws: Aws
+) -> None:
+    place, clock = elsewhen
+    place.client.registries.create(
+        {
+            "id": "ecr",
+            "registry": ECR,
+            "type": "amazon_ecr",
+            "creds": {"username": ACCESS_KEY_ID, "password": SECRET_ACCESS_KEY},
+            "options": {"endpoint": aws.url},
+        }
+    )
+    names = place.namespaces(10)
+    agent = place.agent("--mode", "all")
+
+    def accepted() -> int:
+        """In how many namespaces is what the registry lets in now."""
+        found = [auths_of(secret)[ECR] for secret in place.secrets().values()]
+        return sum(aws.accepts(text.partition(":")[2]) for text in found)
+
+    eventually(lambda: accepted() == len(names), why=agent.output)
+    assert (aws.count("ecr:GetAuthorizationToken"), place.applied(agent)) == (1, len(names))
+
+    # The cloud's clock first, or it would refuse a signature of its future.
+    aws.skew = THIRTEEN_HOURS
+    assert accepted() == 0
+    clock.move(THIRTEEN_HOURS)
+    eventually(lambda: accepted() == len(names), why=agent.output)
+    assert (aws.count("ecr:GetAuthorizationToken"), place.applied(agent)) == (2, 2 * len(names))
+    for found in place.secrets().values():
+        expires = datetime.fromisoformat(found["metadata"]["annotations"]["pullpass.dev/expires"])
+        assert expires > datetime.now(UTC) + timedelta(hours=24)
