@@ -3,9 +3,10 @@
     make kube-assets
     python -m bench.agent [NAMESPACES]
 
-- A rotation of one record in NAMESPACES namespaces (1,000): how many writes, and how long from the
-  acknowledged change to the last secret; beside the time in which the same client, eight at a time,
-  writes as many secrets to the same server, with nothing else to do.
+- A rotation of one ECR record in NAMESPACES namespaces (1,000): how many writes by the API server's
+  own count, and how long from the acknowledged change to the last secret; beside the time in which
+  the same client, eight at a time, writes as many secrets to the same server, with nothing else to
+  do.
 - From "namespace created" to "secret there and attached", over 200 namespaces.
 - Requests to the API server while nothing changes, for 60 seconds.
 """
@@ -19,7 +20,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +31,18 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Namespace, Secret, ServiceAccount
 
 from pullpass.agent import kube as kubes
+from pullpass.client.models import CredsFields
 from pullpass.client.sync import Client
 from tests.parts.agent import CLUSTER, Agent, agent
+from tests.parts.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Aws, moto_server
 from tests.parts.kube import ROOT, Kube, kube
 from tests.parts.server import PullpassServer, pullpass_server
 
 NEW = 200
 QUIET_SECONDS = 60
 LABELS = {"test": "bench"}
+ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+KEY: CredsFields = {"username": ACCESS_KEY_ID, "password": SECRET_ACCESS_KEY}
 
 
 async def each(items: Iterable[str], work: Callable[[str], Awaitable[Any]]) -> float:
@@ -79,32 +86,45 @@ def writes(running: Agent) -> tuple[float, float]:
     return running.count(name, kind="ApplySecret"), running.count(name, kind="SetPullSecrets")
 
 
-def rotate(client: Client, password: str) -> None:
-    creds = {"username": "robot", "password": password}
-    client.registries.update("ghcr", {"creds": creds})  # type: ignore[typeddict-item]
+def served(cluster: Kube) -> tuple[int, int]:
+    """How many secrets were applied and accounts patched, by the API server's own count."""
+    lines = cluster.kubectl("get", "--raw", "/metrics").splitlines()
+
+    def count(*labels: str) -> int:
+        return sum(
+            int(float(line.rpartition(" ")[2]))
+            for line in lines
+            if line.startswith("apiserver_request_total{") and all(each in line for each in labels)
+        )
+
+    return (
+        count('resource="secrets"', 'verb="APPLY"'),
+        count('resource="serviceaccounts"', 'verb="PATCH"'),
+    )
 
 
 async def measure(
-    cluster: Kube, pullpass: PullpassServer, running: Agent, client: AsyncClient, count: int
+    cluster: Kube, api: Client, running: Agent, client: AsyncClient, count: int
 ) -> None:
     names = [f"bench-{number}" for number in range(count)]
     await each(names, lambda name: make_namespace(client, name))
 
-    async def served(number: float) -> bool:
+    async def written(number: float) -> bool:
         return await asyncio.to_thread(writes, running) >= (number, float(count))
 
-    await until(lambda: served(count))
+    await until(lambda: written(count))
     # Twice, for the first write of each is a creation.
     for _ in range(2):
         bare = await each(names, lambda name: write_bare(client, name))
-    with Client(pullpass.url, pullpass.organization, pullpass.admin_token) as api:
-        rotate(api, "rotated")
-        began = time.perf_counter()
-        await until(lambda: served(2 * count))
-        took = time.perf_counter() - began
-    applied, _ = await asyncio.to_thread(writes, running)
+    before = served(cluster)
+    api.registries.update("ecr", {"creds": KEY})
+    began = time.perf_counter()
+    await until(lambda: written(2 * count))
+    took = time.perf_counter() - began
+    after = served(cluster)
     print(
-        f"{count} namespaces, one rotation: {applied - count:.0f} writes of secrets in {took:.1f} s"
+        f"{count} namespaces, one rotation: {after[0] - before[0]} writes of secrets, "
+        f"{after[1] - before[1]} of accounts, in {took:.1f} s"
     )
     print(f"the same client, writing {count} secrets and no more: {bare:.1f} s")
     print(f"ratio: {took / bare:.2f}")
@@ -118,11 +138,14 @@ async def measure(
 
     counted = "pullpass_agent_api_requests_total"
     verbs = ("GET", "POST", "PATCH", "DELETE", "WATCH", "LEASE")
-    before = {verb: await asyncio.to_thread(running.count, counted, verb=verb) for verb in verbs}
+    before = served(cluster)
+    asked = {verb: await asyncio.to_thread(running.count, counted, verb=verb) for verb in verbs}
     await asyncio.sleep(QUIET_SECONDS)
-    after = {verb: await asyncio.to_thread(running.count, counted, verb=verb) for verb in verbs}
-    asked = {verb: after[verb] - before[verb] for verb in verbs if after[verb] != before[verb]}
-    print(f"requests in {QUIET_SECONDS} s in which nothing changes: {asked or 'none'}")
+    for verb in verbs:
+        asked[verb] = await asyncio.to_thread(running.count, counted, verb=verb) - asked[verb]
+    rates = [f"{verb} {number / QUIET_SECONDS:.2f}" for verb, number in asked.items() if number]
+    print(f"requests per second while nothing changes: {', '.join(rates) or 'none'}")
+    print(f"writes while nothing changes: {sum(served(cluster)) - sum(before)}")
 
 
 async def new_namespace(client: AsyncClient, name: str) -> float:
@@ -135,41 +158,68 @@ async def new_namespace(client: AsyncClient, name: str) -> float:
     raise AssertionError("the watch ended")
 
 
-async def run(cluster: Kube, pullpass: PullpassServer, running: Agent, count: int) -> None:
+async def with_client(cluster: Kube, work: Callable[[AsyncClient], Awaitable[None]]) -> None:
+    """Do ``work`` as the cluster's administrator."""
     os.environ["KUBECONFIG"] = str(cluster.kubeconfig)
     limit = kubes.RateLimit(100_000, 100_000)
     client = kubes.connect(kubes.configuration(None), limit, lambda verb: None)
     try:
-        await measure(cluster, pullpass, running, client, count)
+        await work(client)
     finally:
         await client.close()
 
 
-def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    with (
-        tempfile.TemporaryDirectory(prefix="pullpass-bench-") as temporary,
-        pullpass_server(Path(temporary) / "data") as pullpass,
-        kube(Path(temporary)) as cluster,
-        Client(pullpass.url, pullpass.organization, pullpass.admin_token) as client,
-    ):
+@dataclass
+class Stage:
+    """A real cluster, and a Pullpass with one ECR record, `ecr`."""
+
+    folder: Path
+    cluster: Kube
+    pullpass: PullpassServer
+    api: Client
+    token: str
+
+    def agent(self, *arguments: str) -> AbstractContextManager[Agent]:
+        unlimited = ("--qps", "100000", "--burst", "100000", "--namespace-selector", "test=bench")
+        return agent(self.folder, self.cluster, self.pullpass, self.token, *unlimited, *arguments)
+
+
+@contextmanager
+def stage() -> Iterator[Stage]:
+    env = {"PULLPASS_ALLOW_NETWORKS": "127.0.0.0/8"}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pullpass-bench-")))
+        pullpass = stack.enter_context(pullpass_server(folder / "data", env=env))
+        cluster = stack.enter_context(kube(folder))
         if not cluster.real:
             sys.exit("This measures a real API server: make kube-assets.")
-        cluster.kubectl("apply", "-f", str(ROOT / "deploy/kubernetes/namespace.yaml"))
-        cluster.kubectl("apply", "-f", str(ROOT / "deploy/kubernetes/agent-rbac.yaml"))
-        client.registries.create({"id": "ghcr", "registry": "ghcr.io", "type": "public"})
-        creds = {"username": "robot", "password": "first"}
-        client.registries.update("ghcr", {"type": "basic", "creds": creds})  # type: ignore[typeddict-item]
-        user = client.users.create("agent", "cluster", cluster=CLUSTER)
-        token = client.tokens.create(user.id, "first").token.reveal()
-        arguments = ("--mode", "all", "--namespace-selector", "test=bench")
-        unlimited = ("--qps", "100000", "--burst", "100000")
-        with agent(Path(temporary), cluster, pullpass, token, *arguments, *unlimited) as running:
-            running.wait_until_leading()
-            asyncio.run(run(cluster, pullpass, running, count))
-            status = Path(f"/proc/{running.process.pid}/status").read_text()
-            (memory,) = (line.split()[1] for line in status.splitlines() if "VmRSS" in line)
-            print(f"memory of the agent: {int(memory) / 1024:.0f} MiB")
+        for name in ("namespace", "agent-rbac"):
+            cluster.kubectl("apply", "-f", str(ROOT / f"deploy/kubernetes/{name}.yaml"))
+        aws = stack.enter_context(Aws(stack.enter_context(moto_server(folder))))
+        api = stack.enter_context(Client(pullpass.url, pullpass.organization, pullpass.admin_token))
+        api.registries.create(
+            {
+                "id": "ecr",
+                "registry": ECR,
+                "type": "amazon_ecr",
+                "creds": KEY,
+                "options": {"endpoint": aws.url},
+            }
+        )
+        user = api.users.create("agent", "cluster", cluster=CLUSTER)
+        token = api.tokens.create(user.id, "first").token.reveal()
+        yield Stage(folder, cluster, pullpass, api, token)
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    with stage() as found, found.agent("--mode", "all") as running:
+        running.wait_until_leading()
+
+        async def work(client: AsyncClient) -> None:
+            await measure(found.cluster, found.api, running, client, count)
+
+        asyncio.run(with_client(found.cluster, work))
 
 
 if __name__ == "__main__":
