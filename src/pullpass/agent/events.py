@@ -18,25 +18,40 @@ from pullpass.agent.records import Trouble
 
 _CONFLICT, _NOT_FOUND = 409, 404
 _LONGEST = 1000
+_CLOSING_SECONDS = 10.0
 
 _log = structlog.get_logger("pullpass.agent.events")
 
 
 class Events:
-    """Each trouble is one event on its namespace, counted up where it comes again."""
+    """Each trouble is one event on its namespace, counted up where it comes again.
+
+    They are sent one after the other: a record that fails in every namespace leaves most of the
+    requests that may be made to the secrets.
+    """
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._sending: set[asyncio.Task[None]] = set()
+        self._waiting: dict[tuple[str, str, str], Trouble] = {}
+        self._sending: asyncio.Task[None] | None = None
 
     def tell(self, namespace: str, record_id: str, trouble: Trouble) -> None:
-        task = asyncio.create_task(self._send(namespace, record_id, trouble))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        self._waiting[namespace, record_id, trouble.code] = trouble
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send_all())
 
     async def close(self) -> None:
-        """Return when all have been sent, or have failed."""
-        await asyncio.gather(*self._sending, return_exceptions=True)
+        """Return when all have been sent or have failed, or ten seconds are over."""
+        if self._sending is not None:
+            await asyncio.wait({self._sending}, timeout=_CLOSING_SECONDS)
+            self._sending.cancel()
+            await asyncio.gather(self._sending, return_exceptions=True)
+
+    async def _send_all(self) -> None:
+        while self._waiting:
+            key = next(iter(self._waiting))
+            namespace, record_id, _ = key
+            await self._send(namespace, record_id, self._waiting.pop(key))
 
     async def _send(self, namespace: str, record_id: str, trouble: Trouble) -> None:
         now = datetime.now(UTC)

@@ -26,6 +26,8 @@ from pullpass.agent.shapes import (
 
 Images = frozenset[str]
 _ENDED = ("Succeeded", "Failed")
+# What is no longer in use is not known here: now and then the sharing begins anew.
+_MOST_SHARED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,11 @@ class ImageReader:
 
     def _of(self, spec: PodSpec | None) -> Images | None:
         images = images_of(spec)
-        return self._seen.setdefault(images, images) if images else None
+        if not images:
+            return None
+        if len(self._seen) >= _MOST_SHARED:
+            self._seen.clear()
+        return self._seen.setdefault(images, images)
 
 
 def workloads(reader: ImageReader) -> Mapping[Any, Callable[[Any], Images | None]]:

@@ -26,6 +26,7 @@ _PAGE = 500
 # connection says.
 _WATCH_SECONDS = 300
 _SILENCE_SECONDS = _WATCH_SECONDS + 30
+_SHORTEST_SECONDS = 1.0
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 30.0
 _GONE = 410
 
@@ -126,6 +127,7 @@ class Informer(Generic[T]):
             **self._where,
         )
         loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             async with asyncio.timeout(_SILENCE_SECONDS) as deadline:
                 async for change, found in events:
@@ -137,6 +139,8 @@ class Informer(Generic[T]):
                         self.put(found)
         finally:
             await events.aclose()
+        # Where something between ends every watch at once, not as fast as it can.
+        await asyncio.sleep(max(0.0, began + _SHORTEST_SECONDS - loop.time()))
 
     def _forget(self, found: Any) -> None:
         key = _key(found)
