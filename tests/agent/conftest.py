@@ -179,6 +179,18 @@ class Place:
         """How many secrets that replica has written."""
         return int(agent.count("pullpass_agent_writes_total", kind="ApplySecret", result="done"))
 
+    def tidy(self) -> None:
+        """Remove the secrets and accounts of this test."""
+        text = self.kube.kubectl("get", "secrets,serviceaccounts", "-A", "-o", "json")
+        own = [
+            {key: each[key] for key in ("apiVersion", "kind", "metadata")}
+            for each in json.loads(text)["items"]
+            if each["metadata"]["namespace"].startswith(f"{self.label}-")
+        ]
+        listed = {"apiVersion": "v1", "kind": "List", "items": own}
+        if own:
+            self.kube.kubectl("delete", "--wait=false", "-f", "-", stdin=json.dumps(listed))
+
     def reasons(self, namespace: str) -> set[str]:
         """Those of the events there."""
         text = self.kube.kubectl("get", "events", "-n", namespace, "-o", "json")
@@ -198,10 +210,11 @@ def place(
         Client(pullpass.url, pullpass.organization, pullpass.admin_token) as client,
         ExitStack() as stack,
     ):
-        yield Place(kube, pullpass, client, tmp_path, label, stack)
+        found = Place(kube, pullpass, client, tmp_path, label, stack)
+        yield found
         # Cluster and server are everybody's: the next one finds nothing to tidy up.
         stack.close()
-        kube.kubectl("delete", "secrets,serviceaccounts", "--all", "-A", "--wait=false")
+        found.tidy()
         for record in client.registries.list():
             client.registries.delete(record.id)
         for cluster in client.clusters.list():
