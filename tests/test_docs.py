@@ -21,6 +21,7 @@ from pullpass.domain.errors import PullpassError
 from pullpass.domain.identity import Role
 from pullpass.domain.probe import ProbeCode
 from pullpass.domain.record_types import RecordType
+from pullpass.server import sign_in_settings
 from pullpass.server.settings import Settings, load, load_builtins
 from tests.cli.test_cli_docs import command_lines, resolved
 from tests.parts.documents import ROOT, Block, Page, agrees, normalised, pages, run_session
@@ -119,7 +120,10 @@ def variables(text: str) -> list[str]:
 
 
 def settings() -> list[str]:
-    return [setting.name for setting in dataclasses.fields(Settings)]
+    names = [setting.name for setting in dataclasses.fields(Settings)]
+    names.remove("sign_in")
+    of_provider = [*sign_in_settings.DEFAULTS, *sign_in_settings.OPTIONAL, "oidc_client_secret"]
+    return names + of_provider
 
 
 def variable(setting: str) -> str:
@@ -138,7 +142,7 @@ def test_every_setting_of_a_server_is_documented() -> None:
     for name in ("host", "port", "workers", "log_format", "log_level"):
         assert table[variable(name)][3] == str(getattr(defaults, name))
     in_file = {row[2] for row in table.values()} - {""}
-    assert in_file == set(settings()) - {"config", "master_key"}
+    assert in_file == set(settings()) - {"config", "master_key", "oidc_client_secret"}
 
 
 @pytest.mark.parametrize("block", DOCS["deploy"].blocks("toml"), ids=named)

@@ -184,12 +184,14 @@ def pullpass_server(
     env: Mapping[str, str] | None = None,
     init_arguments: Sequence[str] = (),
     admin_token: str | None = None,
+    port: int | None = None,
 ) -> Iterator[PullpassServer]:
     """A Pullpass server that serves until the block ends.
 
     ``env`` goes to init and serve (``{"PULLPASS_DATABASE": "postgresql://…"}``), ``arguments``
     to serve alone (``["--config", "…"]``), ``init_arguments`` to init alone. With ``admin_token``
-    nothing is initialized: the data is there already, as for a second replica.
+    nothing is initialized: the data is there already, as for a second replica. ``port``: where it
+    listens, for settings that name it.
 
     The end of the block fails where the server, still running, does not stop with exit code 0.
     """
@@ -197,7 +199,7 @@ def pullpass_server(
     token = admin_token or initialize(
         data_dir, organization, arguments=init_arguments, env=settings
     )
-    server = PullpassServer(data_dir, free_port(), organization, token, arguments, settings)
+    server = PullpassServer(data_dir, port or free_port(), organization, token, arguments, settings)
     try:
         yield server
     except BaseException:

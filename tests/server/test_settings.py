@@ -69,6 +69,66 @@ def test_a_wrong_setting_is_named_with_its_source(
     assert "canary" not in caught.value.message
 
 
+PROVIDER = {
+    "PULLPASS_PUBLIC_URL": "https://pullpass.example.com/",
+    "PULLPASS_OIDC_ISSUER": "https://login.example.com/realms/acme",
+    "PULLPASS_OIDC_CLIENT_ID": "pullpass",
+}
+
+
+def test_a_provider_to_sign_in_with(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("canary\n")
+    config = tmp_path / "pullpass.toml"
+    config.write_text('[server]\noidc_roles = ["acme:admin=a=b", "acme:reader=all"]\n')
+    given = {**PROVIDER, "PULLPASS_OIDC_CLIENT_SECRET_FILE": str(secret)}
+    found = settings.load({"config": str(config)}, given).sign_in
+    assert found is not None
+    assert found.callback == "https://pullpass.example.com/ui/sign-in/callback"
+    assert (found.label, found.scopes) == ("single sign-on", "openid profile email")
+    assert [(each.role, each.group) for each in found.group_roles] == [
+        ("admin", "a=b"),
+        ("reader", "all"),
+    ]
+    assert found.client_secret is not None
+    assert found.client_secret.reveal() == "canary"
+    assert "canary" not in repr(found)
+    given["PULLPASS_OIDC_CLIENT_SECRET"] = "another"
+    by_environment = settings.load({}, given).sign_in
+    assert by_environment is not None
+    assert by_environment.client_secret is not None
+    assert by_environment.client_secret.reveal() == "another"
+    assert settings.load({}, {"PULLPASS_PUBLIC_URL": "https://a.example"}).sign_in is None
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"PUBLIC_URL": ""}, "oidc_issuer is given without public_url"),
+        ({"OIDC_CLIENT_ID": ""}, "without oidc_client_id"),
+        ({"OIDC_ISSUER": ""}, "oidc_client_id is given without oidc_issuer"),
+        ({"PUBLIC_URL": "http://pullpass.example.com"}, "PULLPASS_PUBLIC_URL is not https"),
+        ({"PUBLIC_URL": "https://a.example/pullpass"}, "more than a host"),
+        ({"PUBLIC_URL": "https://a.example:port"}, "malformed"),
+        ({"PUBLIC_URL": "https://a.example\\b"}, "is no URL"),
+        ({"OIDC_ISSUER": "http://login.example.com"}, "PULLPASS_OIDC_ISSUER is not https"),
+        ({"OIDC_SCOPES": "profile"}, "openid"),
+        ({"OIDC_LABEL": "x" * 51}, "PULLPASS_OIDC_LABEL"),
+        ({"OIDC_EMAIL_TRUSTED": "yes"}, "off, on"),
+        ({"OIDC_ROLES": "acme:admin"}, "'acme:admin' is none"),
+        ({"OIDC_ROLES": "acme:cluster=all"}, "'acme:cluster=all' is none"),
+        ({"OIDC_ROLES": "Acme:admin=all"}, "'Acme:admin=all' is none"),
+        ({"OIDC_CLIENT_SECRET_FILE": "/nowhere/secret"}, "/nowhere/secret, cannot be read"),
+    ],
+    ids=str,
+)
+def test_a_provider_that_is_set_up_wrongly(change: dict[str, str], says: str) -> None:
+    changed = {f"PULLPASS_{name}": value for name, value in change.items()}
+    with pytest.raises(SettingsError) as caught:
+        settings.load({}, {**PROVIDER, **changed})
+    assert says in caught.value.message
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -275,7 +275,8 @@ ERRORS: Mapping[int, Mapping[str, object]] = {
         "code": "upstream_rejected",
     },
     429: {
-        "error": "Too many calls with unknown tokens came from your address. Try again in 42 s.",
+        "error": "Too many unknown tokens, or failed sign-ins, came from your address. "
+        "Try again in 42 s.",
         "code": "too_many_attempts",
     },
     503: {

@@ -43,7 +43,8 @@ class FailedAttempts:
             return
         wait = max(1, round((found.until - now).total_seconds()))
         raise TooManyAttempts(
-            f"Too many calls with unknown tokens came from your address. Try again in {wait} s.",
+            "Too many unknown tokens, or failed sign-ins, came from your address. "
+            f"Try again in {wait} s.",
             retry_after=wait,
         )
 

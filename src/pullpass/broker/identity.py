@@ -39,11 +39,21 @@ _READ_ONLY_PROFILE = ("id", "created_at", "type", "roles", "properties")
 
 
 class IdentityService:
-    """Users belong to organizations by a membership; tokens belong to users."""
+    """Users belong to organizations by a membership; tokens belong to users.
+
+    ``invites_by_email``: whoever proves to have a user's e-mail address becomes that user.
+    """
 
     def __init__(
-        self, identity: IdentityStore, sessions: Sessions | None, audit: Auditor, clock: Clock
+        self,
+        identity: IdentityStore,
+        sessions: Sessions | None,
+        audit: Auditor,
+        clock: Clock,
+        *,
+        invites_by_email: bool = False,
     ) -> None:
+        self._invites_by_email = invites_by_email
         self._audit = audit
         self._identity = identity
         self._sessions = sessions
@@ -217,6 +227,13 @@ class IdentityService:
             name = fields.text("name", None, "1 to 200 characters", longest=200)
         if "email" in body:
             email = fields.optional_text("email", _EMAIL, "an e-mail address")
+            if self._invites_by_email and email != user.email:
+                # Else a member could lay claim to the sign-in of somebody who is yet to come.
+                fields.problem(
+                    "email",
+                    "is what people sign in by here, and was set by an administrator",
+                    "the one that it is",
+                )
         fields.done()
         changed = await self._identity.update_profile(
             user.id,
@@ -273,7 +290,7 @@ class IdentityService:
             fields.problem("type", "is not a type of token", f"'{_TOKEN_TYPE}'")
         description = fields.optional_text("description", None, "up to 500 characters", 500) or ""
         now = self._clock()
-        expires_at = read_expiry(fields, now, principal)
+        expires_at = read_expiry(fields, now, principal.limit_for(owner.id))
         fields.done()
         return await self._issue(principal, owner, token_id, description, now, expires_at)
 

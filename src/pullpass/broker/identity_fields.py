@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pullpass.broker.fields import Fields
 from pullpass.domain import timestamp
-from pullpass.domain.identity import Membership, Principal, Role
+from pullpass.domain.identity import Membership, Role
 from pullpass.domain.record import CLUSTER_EXPECTED, is_cluster_name
 
 
@@ -24,8 +24,8 @@ def read_membership(fields: Fields, roles: tuple[Role, ...] = tuple(Role)) -> Me
     return Membership(Role(role) if role else Role.READER, cluster)
 
 
-def read_expiry(fields: Fields, now: datetime, principal: Principal) -> datetime | None:
-    """The field `expires_at`, for a token that outlives none of the caller's; None without end."""
+def read_expiry(fields: Fields, now: datetime, limit: datetime | None) -> datetime | None:
+    """The field `expires_at`, at ``limit`` at the latest; None without end."""
     moment: datetime | None = None
     text = fields.optional_text("expires_at", None, timestamp.EXPECTED)
     if text is not None:
@@ -36,7 +36,6 @@ def read_expiry(fields: Fields, now: datetime, principal: Principal) -> datetime
         else:
             if moment <= now:
                 fields.problem("expires_at", "is in the past", "a time to come")
-    limit = principal.token_expires_at
     if limit is not None and (moment is None or moment > limit):
         fields.problem(
             "expires_at",

@@ -49,6 +49,7 @@ class AuditAction(StrEnum):
     CREATE_TOKEN = "token.create"  # noqa: S105
     DELETE_TOKEN = "token.delete"  # noqa: S105
     EXCHANGE_TOKEN = "token.exchange"  # noqa: S105
+    SIGN_IN = "user.sign_in"
     CREATE_TRUST_RULE = "trust_rule.create"
     UPDATE_TRUST_RULE = "trust_rule.update"
     DELETE_TRUST_RULE = "trust_rule.delete"

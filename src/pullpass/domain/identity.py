@@ -67,7 +67,8 @@ class User:
 class TokenInfo:
     """What may be known of a token; ``id`` is unique among the tokens of its user.
 
-    ``subject``: who got it for an identity token, as that token's issuer names them.
+    ``subject``: who got it for an identity token, or by signing in with the organization's
+    provider, as the issuer names them.
     """
 
     user_id: str
@@ -106,3 +107,16 @@ class Principal:
     token_expires_at: datetime | None = None
     subject: str | None = None
     origin: Origin | None = None
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether it is a person who came by the organization's provider, without a token."""
+        return self.subject is not None and self.user.type is UserType.USER
+
+    def limit_for(self, owner_id: str) -> datetime | None:
+        """When a token ends at the latest that the caller makes for that user: no later than what
+        it came with. What a person who signed in makes for others is theirs, and has no limit.
+        """
+        if self.signed_in and owner_id != self.user.id:
+            return None
+        return self.token_expires_at

@@ -12,7 +12,7 @@ import asyncio
 import ssl
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -54,6 +54,9 @@ class _Issuer:
     fetched: float = float("-inf")
     tried: float = float("-inf")
     problem: str = "Its keys were not fetched."
+    document: Mapping[str, object] = field(default_factory=dict)
+    discovered: float = float("-inf")
+    sought: float = float("-inf")
 
 
 class Issuers:
@@ -93,6 +96,21 @@ class Issuers:
             wait = max(1, round(issuer.tried + _PAUSE - self._clock()))
             raise IssuerUnavailable(issuer.problem, wait)
 
+    async def document(self, name: str) -> Mapping[str, object]:
+        """The discovery document of the issuer ``name``, kept and asked for as its keys are.
+
+        Raises:
+            IssuerUnavailable: there is none to be had.
+        """
+        issuer = self._of(name)
+        if self._clock() - issuer.discovered > _FRESH:
+            async with issuer.lock:
+                await self._rediscover(name, issuer)
+        if not issuer.document:
+            wait = max(1, round(issuer.sought + _PAUSE - self._clock()))
+            raise IssuerUnavailable(issuer.problem, wait)
+        return issuer.document
+
     def _of(self, name: str) -> _Issuer:
         issuer = self._known.setdefault(name, _Issuer())
         self._known.move_to_end(name)
@@ -117,14 +135,33 @@ class Issuers:
         if self._age(issuer) > _KEPT_IN_AN_OUTAGE:
             issuer.keys = ()
 
-    async def _fetch(self, issuer: str) -> Sequence[Key]:
-        """Its keys, of which there is at least one."""
-        from pullpass.exchange.identity_token import keys_of
+    async def _rediscover(self, name: str, issuer: _Issuer) -> None:
+        now = self._clock()
+        if now - issuer.discovered <= _FRESH:
+            return
+        if now - issuer.sought >= _PAUSE:
+            issuer.sought = now
+            try:
+                issuer.document = await self._discover(name)
+                issuer.discovered = now
+            except (ExchangeFailed, _NotAsAgreed) as error:
+                issuer.problem = str(error)
+                _log.warning("issuer cannot be discovered", issuer=name, error=issuer.problem)
+        if now - issuer.discovered > _KEPT_IN_AN_OUTAGE:
+            issuer.document = {}
 
+    async def _discover(self, issuer: str) -> Mapping[str, object]:
         # Section 4.1: a slash at the end of the issuer is left out here, and only here.
         document = await self._get(f"The issuer '{issuer}'", issuer.rstrip("/") + _WELL_KNOWN)
         if document.get("issuer") != issuer:
             raise _NotAsAgreed(f"The issuer '{issuer}' calls itself by another name.")
+        return document
+
+    async def _fetch(self, issuer: str) -> Sequence[Key]:
+        """Its keys, of which there is at least one."""
+        from pullpass.exchange.identity_token import keys_of
+
+        document = await self._discover(issuer)
         address = document.get("jwks_uri")
         if not isinstance(address, str) or not is_safe(address):
             raise _NotAsAgreed(f"The issuer '{issuer}' names no https address of its keys.")

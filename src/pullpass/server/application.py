@@ -34,12 +34,14 @@ from pullpass.broker.maintenance import Maintenance
 from pullpass.broker.records import RecordService
 from pullpass.broker.schedule import Schedule
 from pullpass.broker.sessions import Sessions
+from pullpass.broker.sign_in import SignInService
 from pullpass.broker.snapshots import Snapshots
 from pullpass.broker.trust import TrustService
 from pullpass.broker.vault import Vault
 from pullpass.domain.errors import PullpassError
 from pullpass.exchange.addresses import AddressGuard
 from pullpass.exchange.catalogue import exchangers
+from pullpass.exchange.code_flow import CodeFlow
 from pullpass.exchange.oidc import Issuers
 from pullpass.exchange.probe import Prober
 from pullpass.sealing.keyring import Keyring
@@ -51,10 +53,12 @@ from pullpass.store.browser_sessions import BrowserSessionStore
 from pullpass.store.changes import ChangeFeed
 from pullpass.store.checks import CheckStore
 from pullpass.store.clusters import ClusterStore
+from pullpass.store.engine import Database
 from pullpass.store.identity import IdentityStore
 from pullpass.store.issued import IssuedStore
 from pullpass.store.keys import KeyStore
 from pullpass.store.records import RecordStore
+from pullpass.store.sign_in import SignInStore
 from pullpass.store.trust import TrustStore
 from pullpass.web.app import create_pages
 from pullpass.web.visit import WebServices
@@ -72,6 +76,7 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
     Raises:
         SettingsError, MasterKeyError, StoreUnavailable: nothing was started.
     """
+    sign_in = settings.sign_in
     builtins = BuiltinRecords(load_builtins(settings.config))
     prepared = await prepare(settings)
     database = prepared.database
@@ -90,6 +95,7 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
         vault = Vault(keyring, utc_now)
         metrics = Metrics()
         guard = AddressGuard(settings.allow_networks)
+        issuers = Issuers(guard)
         issued_store = IssuedStore(database)
         issuer = Issuer(
             issued_store,
@@ -118,9 +124,15 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
             clusters=ClusterService(
                 ClusterStore(database), feed, follower, snapshots, audit, utc_now
             ),
-            identity=IdentityService(identity_store, sessions, audit, utc_now),
+            identity=IdentityService(
+                identity_store,
+                sessions,
+                audit,
+                utc_now,
+                invites_by_email=sign_in is not None and not sign_in.group_roles,
+            ),
             trust=TrustService(trust_store, sessions, audit, utc_now),
-            federation=FederationService(trust_store, Issuers(guard), audit, utc_now),
+            federation=FederationService(trust_store, issuers, audit, utc_now),
             audit=audit,
             audit_log=AuditLog(AuditReader(database)),
             sessions=sessions,
@@ -128,6 +140,7 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
             metrics=metrics,
         )
         browser_session_store = BrowserSessionStore(database)
+        browser_sessions = BrowserSessions(browser_session_store, sessions, utc_now)
         pages = WebServices(
             records=services.records,
             credentials=credentials,
@@ -139,11 +152,13 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
             audit=services.audit,
             audit_log=services.audit_log,
             federation=services.federation,
-            browser_sessions=BrowserSessions(browser_session_store, sessions, utc_now),
+            browser_sessions=browser_sessions,
             imports=ImportService(services.records, credentials, keyring, utc_now),
             kept_forms=KeptForms(prepared.audit_key.sign(_KEPT_FORMS), utc_now),
             live=LiveRevisions(feed, follower, snapshots),
             clock=utc_now,
+            sign_in=_sign_in(settings, database, issuers, guard, sessions, browser_sessions, audit),
+            status_of=status_of,
         )
         kept = settings.audit_retention_days
         maintenance = Maintenance(
@@ -157,7 +172,24 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
         )
         for work in (follower.run(), issuer.run(), maintenance.run()):
             stack.push_async_callback(_stop, asyncio.create_task(work))
-        yield create_app(services, create_pages(pages, status_of), settings.trusted_proxies)
+        yield create_app(services, create_pages(pages), settings.trusted_proxies)
+
+
+def _sign_in(
+    settings: Settings,
+    database: Database,
+    issuers: Issuers,
+    guard: AddressGuard,
+    sessions: Sessions,
+    browser_sessions: BrowserSessions,
+    audit: Auditor,
+) -> SignInService | None:
+    provider = settings.sign_in
+    if provider is None:
+        return None
+    flow = CodeFlow(provider, issuers, guard)
+    store = SignInStore(database)
+    return SignInService(provider, flow, store, sessions, browser_sessions, audit, utc_now)
 
 
 class Application:

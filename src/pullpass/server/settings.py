@@ -16,7 +16,9 @@ from typing import Literal, get_args
 from pullpass.domain import draft as drafts
 from pullpass.domain.draft import Draft
 from pullpass.domain.errors import FieldProblem, InvalidFields, InvalidInput
+from pullpass.domain.sign_in import SignInProvider
 from pullpass.exchange.addresses import Network, parse_networks
+from pullpass.server import sign_in_settings
 
 LogFormat = Literal["json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -24,6 +26,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "log_format": get_args(LogFormat),
     "log_level": get_args(LogLevel),
     "ambient_identity": ("off", "on"),
+    "oidc_email_trusted": ("off", "on"),
 }
 _NUMBERS: Mapping[str, tuple[int, int]] = {
     "port": (1, 65535),
@@ -41,6 +44,7 @@ _DEFAULTS: Mapping[str, str] = {
     "ambient_identity": "off",
     "min_credential_seconds": "900",
     "audit_retention_days": "0",
+    **sign_in_settings.DEFAULTS,
 }
 _OPTIONAL = (
     "socket",
@@ -51,6 +55,7 @@ _OPTIONAL = (
     "trusted_proxies",
     "tls_cert",
     "tls_key",
+    *sign_in_settings.OPTIONAL,
 )
 _NAMES = tuple(_DEFAULTS) + _OPTIONAL
 _PREFIX = "PULLPASS_"
@@ -72,7 +77,8 @@ class Settings:
     own OIDC token, for Quay; ``min_credential_seconds``: what is left at least of a short-lived
     credential that is handed out, where its lifetime allows; ``audit_retention_days``: how long
     the audit log is kept, 0 for ever; ``trusted_proxies``: whose `X-Forwarded-For` is believed;
-    ``tls_cert`` and ``tls_key``: PEM files, to serve HTTPS.
+    ``tls_cert`` and ``tls_key``: PEM files, to serve HTTPS; ``sign_in``: whom people sign in with,
+    None for tokens alone.
     """
 
     host: str
@@ -94,6 +100,7 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     config: Path | None = None
+    sign_in: SignInProvider | None = None
 
     @property
     def uses_sqlite(self) -> bool:
@@ -127,6 +134,9 @@ def load(
                 break
     if ("tls_cert" in values) != ("tls_key" in values):
         problems.append("A TLS certificate and its key go together: give both, or neither.")
+    sign_in = None
+    if not problems:
+        sign_in, problems = sign_in_settings.provider(values, environment)
     if problems:
         raise SettingsError(" ".join(problems))
     data_dir = Path(values["data_dir"]).absolute()
@@ -150,6 +160,7 @@ def load(
         tls_cert=_path(values.get("tls_cert")),
         tls_key=_path(values.get("tls_key")),
         config=_path(config),
+        sign_in=sign_in,
     )
 
 
@@ -246,4 +257,4 @@ def _problems(name: str, source: str, value: str) -> list[str]:
             parse_networks(value)
         except ValueError as error:
             return [f"{source}: {error}; expected networks like 10.0.0.0/8, fd00::/8."]
-    return []
+    return sign_in_settings.problems(name, source, value)

@@ -121,6 +121,18 @@ trust_rules = Table(
     Column("version", BigInteger, nullable=False),
 )
 
+# Whom an OpenID provider calls what: a name is unique at its issuer, and never given to another
+# (OpenID Connect Core 1.0, section 5.7).
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", SortedText, primary_key=True),
+    Column("subject", SortedText, primary_key=True),
+    Column("user_id", SortedText, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", Milliseconds, nullable=False),
+    UniqueConstraint("user_id", "issuer", name="identities_user_key"),
+)
+
 browser_sessions = Table(
     "browser_sessions",
     metadata,

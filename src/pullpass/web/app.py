@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import quote
 
 import structlog
@@ -45,23 +45,20 @@ _log = structlog.get_logger("pullpass.web")
 
 
 def create_pages(
-    services: WebServices, status_of: Callable[[PullpassError], int]
+    services: WebServices,
 ) -> list[BaseRoute]:
-    """Everything under `/ui`, over ``services``. ``status_of`` is the API's table from errors to
-    HTTP.
-    """
+    """Everything under `/ui`, over ``services``."""
 
     async def with_slash(_: Request) -> Response:
         return RedirectResponse("/ui/", 308)
 
-    pages = Mount("/ui", _Pages(services, status_of).app())
+    pages = Mount("/ui", _Pages(services).app())
     return [Route("/ui", with_slash), pages]
 
 
 class _Pages:
-    def __init__(self, services: WebServices, status_of: Callable[[PullpassError], int]) -> None:
+    def __init__(self, services: WebServices) -> None:
         self._services = services
-        self._status_of = status_of
         self._assets = Assets()
         self._renderer = Renderer(self._assets)
 
@@ -134,7 +131,7 @@ class _Pages:
             raise
 
     def _refusal(self, visit: Visit, error: PullpassError) -> Response:
-        status = self._status_of(error)
+        status = self._services.status_of(error)
         visit.request.state.code = error.code
         if status >= 500:
             _log.error("failed", code=error.code, error=error.message)

@@ -1,7 +1,8 @@
-"""The cookie that holds a browser's session, and where a form may come from."""
+"""The cookies that hold a browser's session and its sign-in, and where a form may come from."""
 
 from __future__ import annotations
 
+import base64
 import hmac
 import secrets
 from urllib.parse import urlsplit
@@ -10,11 +11,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pullpass.broker.browser_sessions import BrowserSession
+from pullpass.domain.credential import Secret
 from pullpass.domain.errors import Forbidden
 
 NAME = "pullpass_session"
 KEY_FIELD = "form_key"
 PATH = "/ui"
+_ATTEMPT = "pullpass_sign_in"
+_ATTEMPT_PATH = "/ui/sign-in"
+# Long enough for a second factor that has to be fetched from somewhere.
+_ATTEMPT_SECONDS = 600
 
 
 def session_id(request: Request) -> str | None:
@@ -36,6 +42,35 @@ def put(response: Response, request: Request, session: BrowserSession) -> None:
 
 def drop(response: Response) -> None:
     response.delete_cookie(NAME, path=PATH, httponly=True, samesite="lax")
+
+
+def put_attempt(response: Response, request: Request, key: Secret, to: str) -> None:
+    """What binds the answer of the provider to this browser, and the page to go on to. Lax, for
+    the answer comes from the provider's site.
+    """
+    response.set_cookie(
+        _ATTEMPT,
+        f"{key.reveal()}.{base64.urlsafe_b64encode(to.encode()).decode()}",
+        max_age=_ATTEMPT_SECONDS,
+        path=_ATTEMPT_PATH,
+        secure=is_secure(request),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def attempt(request: Request) -> tuple[Secret | None, str]:
+    """The key that this browser has for the provider's answer, and the page to go on to."""
+    key, _, to = request.cookies.get(_ATTEMPT, "").partition(".")
+    try:
+        page = base64.urlsafe_b64decode(to).decode()
+    except ValueError:
+        page = ""
+    return Secret(key) if key else None, page
+
+
+def drop_attempt(response: Response) -> None:
+    response.delete_cookie(_ATTEMPT, path=_ATTEMPT_PATH, httponly=True, samesite="lax")
 
 
 def require_own_origin(request: Request) -> None:

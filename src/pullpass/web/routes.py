@@ -9,6 +9,7 @@ from pullpass.web import (
     images,
     importing,
     live,
+    provider_sign_in,
     registries,
     sign_in,
     trust,
@@ -18,6 +19,7 @@ from pullpass.web.page import Page
 
 PAGES: tuple[Page, ...] = (
     *sign_in.PAGES,
+    *provider_sign_in.PAGES,
     *editing.PAGES,
     *importing.PAGES,
     *registries.PAGES,

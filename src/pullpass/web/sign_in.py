@@ -8,6 +8,7 @@ from pullpass.domain.errors import Unauthenticated
 from pullpass.web import cookie
 from pullpass.web.origin import origin_of
 from pullpass.web.page import Entry, Page
+from pullpass.web.sign_in_page import own_path, sign_in_page
 from pullpass.web.visit import Visit
 
 _ENDED = {
@@ -18,16 +19,13 @@ _ENDED = {
 
 
 async def ask_for_token(visit: Visit) -> Response:
-    return visit.page(
-        "sign_in.html",
-        next=_own_path(visit.query("next")),
-        ended=_ENDED.get(visit.query("ended")),
-        problem=None,
+    return sign_in_page(
+        visit, own_path(visit.query("next")), ended=_ENDED.get(visit.query("ended"))
     )
 
 
 async def sign_in(visit: Visit) -> Response:
-    to = _own_path(visit.form.get("next", ""))
+    to = own_path(visit.form.get("next", ""))
     token = visit.form.get("token", "").strip()
     try:
         session = await visit.services.browser_sessions.begin(
@@ -35,14 +33,18 @@ async def sign_in(visit: Visit) -> Response:
         )
     except Unauthenticated as error:
         problem = error.message if token else "Paste your token here first."
-        return visit.page("sign_in.html", 401, next=to, ended=None, problem=problem)
+        return sign_in_page(visit, to, 401, problem=problem)
     response = visit.go(to)
     cookie.put(response, visit.request, session)
     return response
 
 
 async def sign_out(visit: Visit) -> Response:
+    principal = visit.principal
     await visit.services.browser_sessions.end(visit.session.id.reveal())
+    if principal.signed_in:
+        # What the session stood for, and nobody else has.
+        await visit.services.identity.delete_token(principal, principal.user.id, principal.token_id)
     response = visit.go("/ui/sign-in", "signed-out")
     cookie.drop(response)
     return response
@@ -57,12 +59,6 @@ async def choose_organization(visit: Visit) -> Response:
         organizations=found,
         memberships=visit.principal.user.memberships,
     )
-
-
-def _own_path(text: str) -> str:
-    """``text`` where it is the path of a page; never another site's address."""
-    is_own = text.startswith("/ui/") and text.isascii() and text.isprintable()
-    return text if is_own and "\\" not in text and "//" not in text else "/ui/"
 
 
 PAGES = (

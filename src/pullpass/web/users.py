@@ -111,7 +111,7 @@ async def _new_token(visit: Visit, user_id: str) -> tuple[Secret | None, dict[st
     body: dict[str, object] = {"id": values["id"] or None, "type": "static"}
     if values["description"]:
         body["description"] = values["description"]
-    limit = visit.principal.token_expires_at
+    limit = visit.principal.limit_for(user_id)
     ends_at = None
     if values["days"] in _LIVES and values["days"]:
         ends_at = visit.services.clock() + timedelta(days=int(values["days"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -22,10 +22,11 @@ from pullpass.broker.kept_forms import KeptForms
 from pullpass.broker.lifetimes import Lifetimes
 from pullpass.broker.live import LiveRevisions
 from pullpass.broker.records import RecordService
+from pullpass.broker.sign_in import SignInService
 from pullpass.broker.trust import TrustService
 from pullpass.domain import access
 from pullpass.domain.access import Action, Caller
-from pullpass.domain.errors import InvalidInput
+from pullpass.domain.errors import InvalidInput, PullpassError
 from pullpass.domain.identity import Principal
 from pullpass.web import cookie
 from pullpass.web.notices import NOTICES
@@ -37,7 +38,9 @@ _MAX_FIELDS = 200
 
 @dataclass(frozen=True, slots=True)
 class WebServices:
-    """What the pages may use; made once by the composition root."""
+    """What the pages may use; made once by the composition root. ``sign_in`` is None where only
+    tokens sign in; ``status_of`` is the API's table from errors to HTTP.
+    """
 
     records: RecordService
     credentials: CredentialService
@@ -54,6 +57,8 @@ class WebServices:
     kept_forms: KeptForms
     live: LiveRevisions
     clock: Clock
+    sign_in: SignInService | None
+    status_of: Callable[[PullpassError], int]
 
 
 class Visit:

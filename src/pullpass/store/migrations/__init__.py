@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pullpass.domain.errors import PullpassError
 from pullpass.store.engine import Database
 
-HEAD = "0008"
+HEAD = "0009"
 _VERSION_TABLE = "alembic_version"
 
 
