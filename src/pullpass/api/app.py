@@ -14,10 +14,11 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from pullpass.api import errors, openapi, reference
-from pullpass.api.call import Call, Services, bearer_token, origin_of
+from pullpass.api.call import Call, Services, bearer_token
 from pullpass.api.edge import Edge
 from pullpass.api.forwarded import Network
 from pullpass.api.routes import OPERATIONS, PAGES, Entry, Operation
+from pullpass.broker.origin import origin_of
 from pullpass.domain import access
 from pullpass.domain.errors import Forbidden, NotFound, PullpassError
 
@@ -70,7 +71,7 @@ def _route(path: str, by_method: Mapping[str, Operation], services: Services) ->
 async def _admit(operation: Operation, request: Request, services: Services) -> Call:
     if operation.access is Entry.PUBLIC:
         return Call(request, services, None, None)
-    origin = origin_of(request, operation.success)
+    origin = origin_of(request.scope, operation.success)
     principal = await services.sessions.authenticate(bearer_token(request), origin)
     request.state.user = principal.user.id
     request.state.subject = principal.subject

@@ -23,7 +23,7 @@ from pullpass.broker.sessions import Sessions
 from pullpass.broker.trust import TrustService
 from pullpass.domain.access import Caller
 from pullpass.domain.errors import FieldProblem, InvalidFields, InvalidInput, Unauthenticated
-from pullpass.domain.identity import Origin, Principal
+from pullpass.domain.identity import Principal
 
 if TYPE_CHECKING:
     from pullpass.api.metrics import Metrics
@@ -150,19 +150,6 @@ class Call:
             if len(chunks) > limit:
                 raise BodyTooLarge(f"The body is larger than {limit} bytes.")
         return bytes(chunks)
-
-
-def origin_of(request: Request, status: int = 200) -> Origin:
-    """The call as the audit log shows it; ``status`` is what it answers where it succeeds."""
-    client = request.client
-    return Origin(
-        method=request.method,
-        path=request.scope["path"],
-        status=status,
-        request_id=request.state.request_id,
-        address=(client.host or None) if client is not None else None,
-        user_agent=request.headers.get("user-agent"),
-    )
 
 
 def bearer_token(request: Request) -> str:

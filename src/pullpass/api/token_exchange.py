@@ -10,13 +10,14 @@ import msgspec
 from starlette.responses import Response
 
 from pullpass.api import errors
-from pullpass.api.call import Call, answer, origin_of
+from pullpass.api.call import Call, answer
 from pullpass.api.models.trust import (
     OAuthErrorResponse,
     TokenExchangeRequest,
     TokenExchangeResponse,
 )
 from pullpass.api.operation import Entry, Operation
+from pullpass.broker.origin import origin_of
 from pullpass.domain.credential import Secret
 from pullpass.domain.errors import ExchangeRequestRefused, InvalidInput, PullpassError, Unavailable
 
@@ -57,7 +58,7 @@ async def exchange_token(call: Call) -> Response:
         form["audience"],
         Secret(form["subject_token"]),
         form.get("scope"),
-        origin_of(call.request),
+        origin_of(call.request.scope, 200),
     )
     return answer(
         TokenExchangeResponse(

@@ -21,7 +21,6 @@ from pullpass.domain.identity import Principal
 from pullpass.web import cookie, keeping
 from pullpass.web.assets import Assets
 from pullpass.web.compression import compress
-from pullpass.web.origin import origin_of
 from pullpass.web.page import Entry, Page
 from pullpass.web.rendering import Renderer
 from pullpass.web.routes import PAGES
@@ -104,7 +103,7 @@ class _Pages:
         session = caller = None
         if page.access is not Entry.PUBLIC:
             session = await self._services.browser_sessions.resume(
-                cookie.session_id(request) or "", origin_of(request)
+                cookie.session_id(request) or "", stranger.origin
             )
             request.state.user = session.principal.user.id
             if page.method == "POST":

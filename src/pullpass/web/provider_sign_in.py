@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from starlette.responses import RedirectResponse, Response
 
+from pullpass.broker.origin import origin_of
 from pullpass.broker.sign_in import SignInService
 from pullpass.domain.errors import NotFound, PullpassError
 from pullpass.web import cookie
-from pullpass.web.origin import origin_of
 from pullpass.web.page import Entry, Page
 from pullpass.web.sign_in_page import own_path, sign_in_page
 from pullpass.web.visit import Visit
@@ -34,7 +34,7 @@ async def come_back(visit: Visit) -> Response:
     query = visit.request.query_params
     try:
         session = await service.finish(
-            dict(query), key, cookie.session_id(visit.request), origin_of(visit.request)
+            dict(query), key, cookie.session_id(visit.request), origin_of(visit.request.scope, 303)
         )
     except PullpassError as error:
         response = _failed(visit, to, error)

@@ -6,7 +6,6 @@ from starlette.responses import Response
 
 from pullpass.domain.errors import Unauthenticated
 from pullpass.web import cookie
-from pullpass.web.origin import origin_of
 from pullpass.web.page import Entry, Page
 from pullpass.web.sign_in_page import own_path, sign_in_page
 from pullpass.web.visit import Visit
@@ -29,7 +28,7 @@ async def sign_in(visit: Visit) -> Response:
     token = visit.form.get("token", "").strip()
     try:
         session = await visit.services.browser_sessions.begin(
-            token, cookie.session_id(visit.request), origin_of(visit.request)
+            token, cookie.session_id(visit.request), visit.origin
         )
     except Unauthenticated as error:
         problem = error.message if token else "Paste your token here first."

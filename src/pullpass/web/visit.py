@@ -21,13 +21,14 @@ from pullpass.broker.imports import ImportService
 from pullpass.broker.kept_forms import KeptForms
 from pullpass.broker.lifetimes import Lifetimes
 from pullpass.broker.live import LiveRevisions
+from pullpass.broker.origin import origin_of
 from pullpass.broker.records import RecordService
 from pullpass.broker.sign_in import SignInService
 from pullpass.broker.trust import TrustService
 from pullpass.domain import access
 from pullpass.domain.access import Action, Caller
 from pullpass.domain.errors import InvalidInput, PullpassError
-from pullpass.domain.identity import Principal
+from pullpass.domain.identity import Origin, Principal
 from pullpass.web import cookie
 from pullpass.web.notices import NOTICES
 from pullpass.web.rendering import Renderer
@@ -90,6 +91,14 @@ class Visit:
         if self._session is None:
             raise LookupError("this page is public: it has no session")
         return self._session
+
+    @property
+    def origin(self) -> Origin:
+        """A page answers 200; where a form was sent, the redirect that follows says that it
+        worked.
+        """
+        status = 200 if self.request.method in ("GET", "HEAD") else 303
+        return origin_of(self.request.scope, status)
 
     @property
     def principal(self) -> Principal:
