@@ -200,6 +200,7 @@ def test_an_upgrade_begins_the_log_of_each_organization(tmp_path: Path) -> None:
     with closing(sqlite3.connect(data / "pullpass.db")) as database, database:
         # As a version before the log has left it.
         for statement in (
+            "DROP TABLE identities",
             "DROP TABLE clusters",
             "DROP TABLE audit_entries",
             "DROP TABLE audit_chains",

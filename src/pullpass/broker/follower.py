@@ -44,6 +44,7 @@ class Follower:
         self._begun = 0
         self._succeeded = 0
         self._fresh_until = 0.0
+        self._released = False
 
     def watch(self, feed: str, revision: int, apply: Apply) -> None:
         """Call ``apply`` with every change of ``feed`` after ``revision``, in order.
@@ -56,9 +57,21 @@ class Follower:
         return self._watches[feed].applied
 
     async def moved(self, feed: str, revision: int) -> None:
-        """Return as soon as what was applied of ``feed`` is not ``revision``."""
-        while (watch := self._watches[feed]).applied == revision:
+        """Return as soon as what was applied of ``feed`` is not ``revision``, or nobody is to wait
+        any more.
+        """
+        while not self._released and (watch := self._watches[feed]).applied == revision:
             await watch.moved.wait()
+
+    def release(self) -> None:
+        """Let nobody wait for a change any more: the server stops, and answers what has begun."""
+        self._released = True
+        for watch in self._watches.values():
+            watch.moved.set()
+
+    @property
+    def released(self) -> bool:
+        return self._released
 
     @property
     def fresh(self) -> bool:

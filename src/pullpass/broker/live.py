@@ -51,6 +51,11 @@ class LiveRevisions:
         records = self._follower.applied(organization_feed(organization))
         return f"{records}.{self._follower.applied(cluster_feed(organization))}"
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be waited for: the server stops."""
+        return self._follower.released
+
     def identity(self) -> int:
         """Another number after every change of users, roles or tokens."""
         return self._follower.applied(IDENTITY_FEED)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 import structlog
@@ -47,6 +48,7 @@ from pullpass.exchange.probe import Prober
 from pullpass.sealing.keyring import Keyring
 from pullpass.server.settings import Settings, load_builtins
 from pullpass.server.startup import prepare
+from pullpass.server.stopping import stop_signals
 from pullpass.store.audit import AuditStore
 from pullpass.store.audit_reading import AuditReader
 from pullpass.store.browser_sessions import BrowserSessionStore
@@ -70,8 +72,12 @@ _log = structlog.get_logger("pullpass.server")
 
 
 @contextlib.asynccontextmanager
-async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
-    """The application over an open database; closing stops its background work.
+async def open_application(
+    settings: Settings,
+    when_stopping: Callable[[Callable[[], None]], AbstractContextManager[None]] | None = None,
+) -> AsyncIterator[ASGIApp]:
+    """The application over an open database; closing stops its background work. ``when_stopping``
+    calls what it is given when the server is to stop, until its block ends.
 
     Raises:
         SettingsError, MasterKeyError, StoreUnavailable: nothing was started.
@@ -87,6 +93,8 @@ async def open_application(settings: Settings) -> AsyncIterator[ASGIApp]:
         stack.push_async_callback(audit.close)
         feed = ChangeFeed(database)
         follower = Follower(feed)
+        if when_stopping is not None:
+            stack.enter_context(when_stopping(follower.release))
         identity_store = IdentityStore(database)
         record_store = RecordStore(database)
         check_store = CheckStore(database)
@@ -208,7 +216,7 @@ class Application:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            async with open_application(self._settings) as self._inside:
+            async with open_application(self._settings, stop_signals) as self._inside:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         except PullpassError as error:

@@ -15,9 +15,9 @@ from pullpass.web.visit import Visit
 _LOOK_SECONDS = 0.25
 # Many agents report, and each time the page is made anew.
 _LOOK_AT_CLUSTERS_SECONDS = 1
-# Short: a server that stops waits for it, and one that starts gets its part. The browser comes
-# back by itself with the revision that it knows.
-_LIFE_SECONDS = 10
+# Below what proxies give an idle connection. The browser comes back by itself with the revision
+# that it knows.
+_LIFE_SECONDS = 50
 _COME_BACK_MILLISECONDS = 500
 
 
@@ -62,6 +62,8 @@ async def _stream(
             identity = live.identity()
             if not await _may_still(visit):
                 return
+        if live.over:
+            return
         await asyncio.sleep(look_seconds)
 
 
