@@ -14,8 +14,9 @@ from typing import Any
 from playwright.sync_api import Browser
 
 from tests.parts.browser import chromium
+from tests.parts.provider import OpenIdProvider, a_client_of
 from tests.parts.registry import docker_registry
-from tests.parts.server import PullpassServer, pullpass_server
+from tests.parts.server import PullpassServer
 from tests.web.person import Person
 from tests.web.tour import STOPS, furnish
 
@@ -30,23 +31,30 @@ _LOOKS: Mapping[str, dict[str, Any]] = {
         "has_touch": True,
     },
 }
+# The last is the answer to another browser's sign-in.
+_SIGN_IN = {
+    "sign-in": "/ui/sign-in",
+    "signed-out": "/ui/sign-in?notice=signed-out-here",
+    "sign-in-failed": "/ui/sign-in/callback",
+}
 
 
 def main() -> None:
     """Writes the pictures into the folder, by default `screenshots`."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "screenshots")
     folder.mkdir(exist_ok=True)
-    env = {"PULLPASS_ALLOW_NETWORKS": "127.0.0.0/8"}
     with (
         tempfile.TemporaryDirectory(prefix="pullpass-screenshots-") as place,
         docker_registry(Path(place), users={"robot": "the registry's password"}) as registry,
-        pullpass_server(Path(place) / "data", env=env) as server,
+        OpenIdProvider() as provider,
+        a_client_of(provider, Path(place)) as server,
         chromium() as browser,
     ):
         for look, options in _LOOKS.items():
             with Person.at(browser, server, **options) as person:
-                person.page.goto("/ui/sign-in")
-                _take(person, folder / f"sign-in-{look}.png")
+                for name, path in _SIGN_IN.items():
+                    person.page.goto(path)
+                    _take(person, folder / f"{name}-{look}.png")
                 person.sign_in()
                 _take(person, folder / f"empty-{look}.png")
                 person.go("/clusters")

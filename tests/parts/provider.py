@@ -10,12 +10,16 @@ import base64
 import hashlib
 import html
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tests.parts.oidc import IssuerServer, new_key
+from tests.parts.ports import free_port
+from tests.parts.server import PullpassServer, pullpass_server
 from tests.parts.wire import Received, Scripted, answer
 
 CLIENT_ID = "pullpass"
@@ -143,6 +147,19 @@ class OpenIdProvider(IssuerServer):
     def _new(self, kind: str) -> str:
         self.issued.append(f"canary-{kind}-{secrets.token_hex(16)}")
         return self.issued[-1]
+
+
+@contextmanager
+def a_client_of(
+    provider: OpenIdProvider, folder: Path, env: Mapping[str, str] | None = None
+) -> Iterator[PullpassServer]:
+    """Browsers know it as localhost, and the provider as 127.0.0.1: another site."""
+    port = free_port()
+    public = f"http://localhost:{port}"
+    provider.redirects.add(f"{public}/ui/sign-in/callback")
+    settings = {**provider.client, "PULLPASS_PUBLIC_URL": public, **(env or {})}
+    with pullpass_server(folder / "data", env=settings, port=port) as server:
+        yield server
 
 
 def _page(content: str, status: int = 200) -> Scripted:

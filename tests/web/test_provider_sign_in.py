@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,26 +13,12 @@ from playwright.sync_api import Browser, expect
 
 from tests.parts.api_client import ApiClient, eventually
 from tests.parts.oidc import new_key
-from tests.parts.ports import free_port
-from tests.parts.provider import CLIENT_SECRET, JO, OpenIdProvider
+from tests.parts.provider import CLIENT_SECRET, JO, OpenIdProvider, a_client_of
 from tests.parts.server import PullpassServer, pullpass_server
 from tests.web.person import Person
 from tests.web.test_accessibility import violations
 
 SAM = {**JO, "sub": "sam", "name": "Sam Vimes", "email": "sam@example.com"}
-
-
-@contextmanager
-def a_client_of(
-    provider: OpenIdProvider, folder: Path, env: Mapping[str, str] | None = None
-) -> Iterator[PullpassServer]:
-    """Browsers know it as localhost, and the provider as 127.0.0.1: another site."""
-    port = free_port()
-    public = f"http://localhost:{port}"
-    provider.redirects.add(f"{public}/ui/sign-in/callback")
-    settings = {**provider.client, "PULLPASS_PUBLIC_URL": public, **(env or {})}
-    with pullpass_server(folder / "data", env=settings, port=port) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +124,7 @@ def test_a_person_comes_in_is_brought_where_they_were_and_goes(
         person.follow("Jo editor")
         person.sees("Signed in with Acme SSO")
         person.press("Sign out")
-        person.sees("You are signed out.")
+        person.sees("You are signed out of Pullpass.")
         assert admin.call("GET", f"/users/{user_id}/tokens").json() == []
         person.follow("sign out of Acme SSO too")
         person.sees("You are signed out of Acme.")
@@ -171,6 +156,9 @@ def test_who_refuses_at_the_provider_can_try_again_or_take_a_token(
         person.press("Sign out")
         person.type_token(server.admin_token)
         person.sees("No registries yet")
+        person.press("Sign out")
+        person.sees("You are signed out.")
+        assert "Acme SSO too" not in person.text
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -178,7 +166,7 @@ def test_the_page_with_the_button_has_no_violations(
     browser: Browser, server: PullpassServer, provider: OpenIdProvider, scheme: str
 ) -> None:
     with Person.at(browser, server, color_scheme=scheme) as person:
-        for path in ("/ui/sign-in", "/ui/sign-in?notice=signed-out", "/ui/sign-in/callback"):
+        for path in ("/ui/sign-in", "/ui/sign-in?notice=signed-out-here", "/ui/sign-in/callback"):
             person.page.goto(path)
             person.sees("with Acme SSO")
             assert violations(person.page) == []

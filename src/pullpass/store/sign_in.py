@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pullpass.domain.errors import Conflict, NotFound
@@ -17,7 +17,13 @@ from pullpass.store.engine import insert
 from pullpass.store.identity import IdentityStore
 from pullpass.store.schema import identities, memberships, tokens, users
 from pullpass.store.tokens import CHANGE_KIND
-from pullpass.store.users import find_user, find_users, put_membership, require_other_admin
+from pullpass.store.users import (
+    find_user,
+    find_users,
+    has_email,
+    put_membership,
+    require_other_admin,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,7 @@ class SignInStore(IdentityStore):
 
     async def user_with_email(self, email: str) -> User | None:
         """The user with this address, in whatever case."""
-        # Lower case for A to Z alone, as the databases do it here (see the index in the schema).
-        return await self._one(func.lower(users.c.email) == email.encode().lower().decode())
+        return await self._one(has_email(email))
 
     async def bind(
         self, identity: Identity, user_id: str, *, now: datetime, audit: Recording = unrecorded

@@ -107,6 +107,12 @@ async def put_membership(
     )
 
 
+def has_email(email: str) -> ColumnElement[bool]:
+    """That a user has this address, in whatever case."""
+    # Lower case for A to Z alone, as the databases do it here (see the index in the schema).
+    return func.lower(users.c.email) == email.encode().lower().decode()
+
+
 async def require_free_email(connection: AsyncConnection, user_id: str, email: str | None) -> None:
     """Refuse an e-mail address that another user has, in whatever case.
 
@@ -115,9 +121,7 @@ async def require_free_email(connection: AsyncConnection, user_id: str, email: s
     """
     if email is None:
         return
-    # Lower case for A to Z alone, as the databases do it here (see the index in the schema).
-    lower = email.encode().lower().decode()
-    query = select(users.c.id).where(func.lower(users.c.email) == lower, users.c.id != user_id)
+    query = select(users.c.id).where(has_email(email), users.c.id != user_id)
     if (await connection.execute(query)).first() is not None:
         raise Conflict(
             "Another user has this e-mail address.", code="email_taken", details={"field": "email"}

@@ -19,4 +19,5 @@ NOTICES: Mapping[str, str] = {
     "rule-deleted": "The rule was deleted, and tokens that were given under it stop working.",
     "cluster-forgotten": "The cluster was forgotten. If its agent still runs, it is back soon.",
     "signed-out": "You are signed out.",
+    "signed-out-here": "You are signed out of Pullpass.",
 }

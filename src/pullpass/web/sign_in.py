@@ -7,7 +7,7 @@ from starlette.responses import Response
 from pullpass.domain.errors import Unauthenticated
 from pullpass.web import cookie
 from pullpass.web.page import Entry, Page
-from pullpass.web.sign_in_page import own_path, sign_in_page
+from pullpass.web.sign_in_page import GOES_ON_THERE, goes_on_there, own_path, sign_in_page
 from pullpass.web.visit import Visit
 
 _ENDED = {
@@ -44,7 +44,8 @@ async def sign_out(visit: Visit) -> Response:
     if principal.signed_in:
         # What the session stood for, and nobody else has.
         await visit.services.identity.delete_token(principal, principal.user.id, principal.token_id)
-    response = visit.go("/ui/sign-in", "signed-out")
+    there = principal.signed_in and await goes_on_there(visit)
+    response = visit.go("/ui/sign-in", GOES_ON_THERE if there else "signed-out")
     cookie.drop(response)
     return response
 

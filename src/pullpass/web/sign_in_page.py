@@ -6,8 +6,11 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
-from pullpass.domain.errors import PullpassError
+from pullpass.domain.errors import PullpassError, Unavailable
 from pullpass.web.visit import Visit
+
+# The notice after signing out here.
+GOES_ON_THERE = "signed-out-here"
 
 
 def sign_in_page(
@@ -36,8 +39,17 @@ def sign_in_page(
         begin=""
         if service is None
         else f"{service.provider.public_url}/ui/sign-in/provider?{where}",
-        signed_out=visit.query("notice") == "signed-out",
+        goes_on_there=visit.query("notice") == GOES_ON_THERE,
     )
+
+
+async def goes_on_there(visit: Visit) -> bool:
+    """Whether the provider's own session can be ended too, after one here."""
+    service = visit.services.sign_in
+    try:
+        return service is not None and await service.sign_out_url() is not None
+    except Unavailable:
+        return False
 
 
 def own_path(text: str) -> str:
