@@ -44,7 +44,8 @@ class _Asked:
 class OpenIdProvider(IssuerServer):
     """``person``: who sits before it. ``redirects``: where a client may be sent back to.
     ``wrong``: what differs in the next identity tokens. ``thin``: these hold nothing but who it is,
-    and the rest is at the UserInfo endpoint. ``issued``: every secret that it gave out.
+    and the rest is at the UserInfo endpoint. ``auth``: how clients say who they are, `basic`,
+    `post`, or `none` for a public one. ``issued``: every secret that it gave out.
     """
 
     def __init__(self) -> None:
@@ -52,6 +53,7 @@ class OpenIdProvider(IssuerServer):
         self.redirects: set[str] = set()
         self.wrong: dict[str, object] = {}
         self.thin = False
+        self.auth = "basic"
         self.issued: list[str] = []
         self._codes: dict[str, _Asked] = {}
         super().__init__()
@@ -116,10 +118,17 @@ class OpenIdProvider(IssuerServer):
         return _page(f"<h1>Acme SSO</h1><p>Pullpass asks who you are.</p>{' '.join(shown)}")
 
     def _redeem(self, request: Received) -> Scripted:
-        pair = f"{CLIENT_ID}:{CLIENT_SECRET}".encode()
-        if request.headers.get("authorization") != f"Basic {base64.b64encode(pair).decode()}":
-            return answer({"error": "invalid_client"}, 401)
         form = dict(parse_qsl(request.body.decode()))
+        pair = f"{CLIENT_ID}:{CLIENT_SECRET}".encode()
+        basic = f"Basic {base64.b64encode(pair).decode()}"
+        given = {
+            "basic": request.headers.get("authorization") == basic,
+            "post": (form.get("client_id"), form.get("client_secret"))
+            == (CLIENT_ID, CLIENT_SECRET),
+            "none": form.get("client_id") == CLIENT_ID and "authorization" not in request.headers,
+        }
+        if not given[self.auth]:
+            return answer({"error": "invalid_client"}, 401)
         asked = self._codes.pop(form["code"], None)
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
