@@ -201,6 +201,7 @@ def test_an_upgrade_begins_the_log_of_each_organization(tmp_path: Path) -> None:
         # As a version before the log has left it.
         for statement in (
             "DROP TABLE identities",
+            "DROP TABLE check_runs",
             "DROP TABLE clusters",
             "DROP TABLE audit_entries",
             "DROP TABLE audit_chains",
