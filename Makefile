@@ -2,12 +2,13 @@
 VENV := $(if $(UV_PROJECT_ENVIRONMENT),$(UV_PROJECT_ENVIRONMENT),.venv)
 READY := $(VENV)/.pullpass-ready
 PYTEST_ARGS ?=
+KILLS ?= 200
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-.PHONY: help run test test-agent demo screenshots check lint types fmt environment kube-assets test-scale clean
+.PHONY: help run test test-agent faults demo screenshots check lint types fmt environment kube-assets test-scale clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,11 +20,16 @@ PYTEST := "$(VENV)/bin/pytest" --numprocesses auto --dist loadfile
 
 test: $(READY) ## the tests, against real registries and databases (PYTEST_ARGS="-k match")
 	@scripts/test-tools.sh
-	@exec $(PYTEST) --ignore tests/agent $(PYTEST_ARGS)
+	@exec $(PYTEST) --ignore tests/agent --ignore tests/faults $(PYTEST_ARGS)
 
 test-agent: $(READY) ## the tests of the cluster agent, against a real API server where there is one
 	@scripts/test-tools.sh
 	@exec $(PYTEST) tests/agent $(PYTEST_ARGS)
+
+faults: $(READY) ## kill -9, full disks, lost upstreams, jumping clocks: nothing is lost (KILLS=200)
+	@scripts/test-tools.sh faketime postgresql
+	@PULLPASS_TEST_KILLS=$(KILLS) "$(VENV)/bin/pytest" --numprocesses auto --dist worksteal \
+		tests/faults $(PYTEST_ARGS)
 
 demo: $(READY) ## a real registry, a pull, a changed password, a rotation: step by step
 	@scripts/test-tools.sh docker-registry skopeo umoci

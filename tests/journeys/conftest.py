@@ -1,15 +1,12 @@
-"""What the journeys of a module share: a PostgreSQL cluster that they stop and pause, a server."""
+"""What the journeys of a module share: a PostgreSQL cluster, a server."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.parts.postgres import PostgresCluster
+from tests.parts.postgres import PostgresCluster, postgres_cluster
 from tests.parts.server import PullpassServer, pullpass_server
 
 WITH_BUILTIN = """
@@ -22,16 +19,8 @@ type = "public"
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[PostgresCluster]:
-    directory = Path(tempfile.mkdtemp(prefix="pullpass-journey-"))
-    found = None
-    try:
-        found = PostgresCluster(directory)
-        yield found
-    finally:
-        if found is not None:
-            found.resume()
-            found.stop("immediate")
-        shutil.rmtree(directory, ignore_errors=True)
+    with postgres_cluster() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

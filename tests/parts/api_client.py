@@ -14,12 +14,14 @@ from tests.parts.server import PullpassServer
 class ApiClient:
     """An HTTP client for one server; use it as a context manager."""
 
-    def __init__(self, server: PullpassServer, token: str | None = None) -> None:
+    def __init__(
+        self, server: PullpassServer, token: str | None = None, *, seconds: float = 30
+    ) -> None:
         self._organization = server.organization
         self._http = httpx.Client(
             base_url=server.url,
             headers={"Authorization": f"Bearer {token or server.admin_token}"},
-            timeout=30,
+            timeout=seconds,
         )
 
     def __enter__(self) -> ApiClient:

@@ -270,6 +270,25 @@ class Aws(StandIn):
                 return Scripted(error.code, error.read(), {"Content-Type": "text/xml"})
 
 
+def ecr_record(
+    aws: Aws,
+    record_id: str = "ecr",
+    registry: str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+    number: int = 0,
+) -> dict[str, object]:
+    """The record of a registry that ``aws`` stands for, with an access key for each ``number``."""
+    key_id = ACCESS_KEY_ID if number == 0 else f"AKIAIOSFODNN{number:08}"
+    secret = SECRET_ACCESS_KEY if number == 0 else f"{SECRET_ACCESS_KEY[:-3]}{number:03}"
+    aws.keys[key_id] = AwsKey(secret)
+    return {
+        "id": record_id,
+        "registry": registry,
+        "type": "amazon_ecr",
+        "creds": {"username": key_id, "password": secret},
+        "options": {"endpoint": aws.url},
+    }
+
+
 @contextmanager
 def moto_server(folder: Path) -> Iterator[str]:
     """moto's server, as long as the block runs; the URL of it. It takes a second to start."""

@@ -7,8 +7,10 @@ import secrets
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,20 @@ class PostgresCluster:
             log = self._log.read_text(errors="replace") if self._log.exists() else ""
             raise RuntimeError(f"{command[0]} failed with {done.returncode}:\n{printed}\n{log}")
         return printed
+
+
+@contextmanager
+def postgres_cluster() -> Iterator[PostgresCluster]:
+    """A cluster that is there until the block ends, whatever was done to it in between."""
+    # Not below pytest's own directory, which only root may enter, and short enough for a socket.
+    directory = Path(tempfile.mkdtemp(prefix="pullpass-pg-"))
+    cluster = None
+    try:
+        cluster = PostgresCluster(directory)
+        yield cluster
+    finally:
+        if cluster is not None:
+            cluster.resume()
+            cluster.ensure_started()
+            cluster.stop("immediate")
+        shutil.rmtree(directory)

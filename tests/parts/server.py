@@ -77,6 +77,11 @@ class PullpassServer:
 
     def start(self) -> None:
         """Returns once the server is ready. Raises ProcessFailed with its output otherwise."""
+        self.launch()
+        self._process.wait_until(lambda: is_ready(self.url))
+
+    def launch(self) -> None:
+        """Begins to start it."""
         self._process = Process(
             [
                 *(installed("pullpass"), "serve", "--data-dir", str(self.data_dir)),
@@ -87,7 +92,6 @@ class PullpassServer:
             stderr=self.stderr,
             env=clean_environment(self.env),
         )
-        self._process.wait_until(lambda: is_ready(self.url))
 
     def stop(self) -> None:
         """Ends it as an init system does; that it ends well is part of every test."""
@@ -107,6 +111,16 @@ class PullpassServer:
     def log_text(self) -> str:
         """What it has written to standard output and standard error, all starts included."""
         return self._process.output()
+
+    def local(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs ``pullpass ARGUMENTS`` on its data, with its settings, and returns how it went."""
+        return subprocess.run(
+            [installed("pullpass"), *arguments, "--data-dir", str(self.data_dir)],
+            env=clean_environment(self.env),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def cli(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Runs ``pullpass ARGUMENTS`` as its administrator and returns how it went."""

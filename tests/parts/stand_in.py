@@ -5,7 +5,9 @@ be made slow, wrong, absent, or of another time.
 from __future__ import annotations
 
 import json
+import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -131,16 +133,36 @@ class StandIn:
                 scripted = stand_in._answer(
                     Received(self.command, self.path, headers, self.rfile.read(length))
                 )
+                if scripted.hang:
+                    stand_in._stopping.wait()
                 # Who asked may have given up, and a stopped service answers nobody.
                 if stand_in._stopping.is_set():
                     return
+                if scripted.reset:
+                    # Closed without having lingered, it is reset (SO_LINGER in socket(7)).
+                    linger = struct.pack("ii", 1, 0)
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    self.connection.close()
+                    return
                 with suppress(ConnectionError):
-                    self.send_response(scripted.status)
-                    for name, value in scripted.headers.items():
-                        self.send_header(name, value)
-                    self.send_header("Content-Length", str(len(scripted.body)))
-                    self.end_headers()
+                    self._send(scripted)
+
+            def _send(self, scripted: Scripted) -> None:
+                self.send_response(scripted.status)
+                for name, value in scripted.headers.items():
+                    self.send_header(name, value)
+                declared = scripted.declared
+                self.send_header(
+                    "Content-Length", str(len(scripted.body) if declared is None else declared)
+                )
+                self.end_headers()
+                if not scripted.drip:
                     self.wfile.write(scripted.body)
+                    return
+                for byte in scripted.body:
+                    self.wfile.write(bytes([byte]))
+                    if stand_in._stopping.wait(0.1):
+                        return
 
             do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815
 

@@ -20,7 +20,8 @@ class Scripted:
     """One answer. A ``declared`` length that is longer than ``body`` makes it break off.
 
     ``hang``: answer nothing, for as long as the server runs. ``drip``: give the body a byte at a
-    time, so slowly that no single wait is long.
+    time, so slowly that no single wait is long. ``reset``: answer nothing, and reset the
+    connection.
     """
 
     status: int = 200
@@ -29,6 +30,7 @@ class Scripted:
     declared: int | None = None
     hang: bool = False
     drip: bool = False
+    reset: bool = False
 
 
 @dataclass(frozen=True, slots=True)

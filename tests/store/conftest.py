@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -15,22 +14,14 @@ from pullpass.store.engine import Database
 from pullpass.store.identity import IdentityStore
 from pullpass.store.migrations import migrate
 from pullpass.store.records import RecordStore
-from tests.parts.postgres import PostgresCluster
+from tests.parts.postgres import PostgresCluster, postgres_cluster
 from tests.store.values import NOW, a_user
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresCluster]:
-    # Not below pytest's own directory, which only root may enter, and short enough for a socket.
-    directory = Path(tempfile.mkdtemp(prefix="pullpass-pg-"))
-    cluster = None
-    try:
-        cluster = PostgresCluster(directory)
+    with postgres_cluster() as cluster:
         yield cluster
-    finally:
-        if cluster is not None:
-            cluster.stop("immediate")
-        shutil.rmtree(directory)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import text
@@ -15,14 +15,6 @@ from tests.store.values import NOW
 
 # More than any time limit, so that only a request that hangs is cut off.
 PATIENCE = 30
-
-
-@pytest.fixture
-def cluster(postgres: PostgresCluster) -> Iterator[PostgresCluster]:
-    """The cluster, running again after the test."""
-    yield postgres
-    postgres.resume()
-    postgres.ensure_started()
 
 
 @pytest.fixture
