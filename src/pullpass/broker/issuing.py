@@ -38,6 +38,8 @@ _ATTEMPT = timedelta(seconds=25)
 _LEASE = timedelta(seconds=30)
 _LONGEST_WAIT = timedelta(seconds=60)
 _ASK_AGAIN_SECONDS = 0.1
+# By how much the clocks of two replicas may differ.
+_CLOCKS_DIFFER = timedelta(minutes=1)
 _TICK_SECONDS = 1.0
 # How long what was issued for a trial may be used for it.
 _TRIAL_SECONDS = 60.0
@@ -368,6 +370,9 @@ class Issuer:
         self._observer.expires(demand.organization, demand.record.id, stored.expires_at)
 
     def _is_useful(self, stored: StoredCredential, now: datetime) -> bool:
+        # The clock was set back since: by it, the credential would live on after its true end.
+        if stored.issued_at - now > _CLOCKS_DIFFER:
+            return False
         required = self._schedule.required_life(stored.expires_at - stored.issued_at)
         return stored.expires_at - now >= required
 

@@ -97,7 +97,8 @@ class IssuedStore:
         """Take the lease of ``key``: whether it was got.
 
         It is not where another holds it, where a credential newer than ``generation`` is there,
-        or where a failure forbids to ask yet.
+        or where a failure forbids to ask yet. A lease that ends later than any can was taken before
+        the clock was set back, and holds nobody up.
         """
         held = {"lease": lease, "lease_until": now + lasting, "touched_at": now}
         async with self._database.write() as connection:
@@ -115,7 +116,12 @@ class IssuedStore:
             )
             if (await connection.execute(fresh)).rowcount == 1:
                 return True
-            free = or_(issued.c.lease.is_(None), issued.c.lease_until <= now)
+            free = or_(
+                issued.c.lease.is_(None),
+                issued.c.lease_until <= now,
+                # Twice, since the clock of the replica that has it may be ahead.
+                issued.c.lease_until > now + 2 * lasting,
+            )
             may_ask = or_(issued.c.retry_at.is_(None), issued.c.retry_at <= now)
             taken = (
                 update(issued)
