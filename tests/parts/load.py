@@ -93,13 +93,20 @@ class Book:
 class Load:
     """Threads that write, read and revoke at ``servers`` for as long as the block runs.
 
-    ``pause``: the seconds between two calls of a thread.
+    ``pause``: the seconds between two calls of a thread. ``observe`` is told how many seconds each
+    call took.
     """
 
     def __init__(
-        self, servers: list[PullpassServer], *, workers: int = 4, pause: float = 0.0
+        self,
+        servers: list[PullpassServer],
+        *,
+        workers: int = 4,
+        pause: float = 0.0,
+        observe: Callable[[float], None] = lambda _: None,
     ) -> None:
         self.book = Book()
+        self.observe = observe
         self.stopping = threading.Event()
         self.going = threading.Event()
         self.going.set()
@@ -284,6 +291,7 @@ class _Worker:
         the answer did not come is open: status 0.
         """
         request_id = uuid.uuid4().hex
+        began = time.perf_counter()
         try:
             answer = client.call(method, path, headers={"X-Request-Id": request_id}, **options)
         except (httpx.ConnectError, httpx.ConnectTimeout):
@@ -296,6 +304,7 @@ class _Worker:
         except httpx.TransportError:
             self._book.outcomes["no answer"] += 1
             return httpx.Response(0)
+        self._load.observe(time.perf_counter() - began)
         if answer.is_success:
             self._book.logged.add(request_id)
             self._book.outcomes[f"{answer.status_code}"] += 1
