@@ -3,12 +3,14 @@ VENV := $(if $(UV_PROJECT_ENVIRONMENT),$(UV_PROJECT_ENVIRONMENT),.venv)
 READY := $(VENV)/.pullpass-ready
 PYTEST_ARGS ?=
 KILLS ?= 200
+MINUTES ?= 20
+SOAK_ARGS ?=
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-.PHONY: help run test test-agent faults demo screenshots check lint types fmt environment kube-assets test-scale clean
+.PHONY: help run test test-agent faults soak demo screenshots check lint types fmt environment kube-assets test-scale clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +32,10 @@ faults: $(READY) ## kill -9, full disks, lost upstreams, jumping clocks: nothing
 	@scripts/test-tools.sh faketime postgresql
 	@PULLPASS_TEST_KILLS=$(KILLS) "$(VENV)/bin/pytest" --numprocesses auto --dist worksteal \
 		tests/faults $(PYTEST_ARGS)
+
+soak: $(READY) ## mixed load and faults for MINUTES=20: nothing lost, nothing grows (SOAK_ARGS=--sqlite)
+	@scripts/test-tools.sh postgresql
+	@exec "$(VENV)/bin/python" -m bench.soak $(MINUTES) $(SOAK_ARGS)
 
 demo: $(READY) ## a real registry, a pull, a changed password, a rotation: step by step
 	@scripts/test-tools.sh docker-registry skopeo umoci
