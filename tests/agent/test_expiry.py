@@ -12,7 +12,7 @@ import pytest
 from pullpass.client.sync import Client
 from tests.agent.conftest import Place, auths_of, eventually
 from tests.parts.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Aws, moto_server
-from tests.parts.clock import Clock
+from tests.parts.clock import FakeClock
 from tests.parts.server import pullpass_server
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
@@ -26,9 +26,9 @@ def aws(tmp_path: Path) -> Iterator[Aws]:
 
 
 @pytest.fixture
-def elsewhen(place: Place, tmp_path: Path) -> Iterator[tuple[Place, Clock]]:
+def elsewhen(place: Place, tmp_path: Path) -> Iterator[tuple[Place, FakeClock]]:
     """The place with a Pullpass and agents that go by another clock."""
-    clock = Clock(tmp_path)
+    clock = FakeClock(tmp_path)
     env = {"PULLPASS_ALLOW_NETWORKS": "127.0.0.0/8", **clock.env}
     with (
         pullpass_server(tmp_path / "data", env=env) as pullpass,
@@ -40,7 +40,7 @@ def elsewhen(place: Place, tmp_path: Path) -> Iterator[tuple[Place, Clock]]:
 
 
 def test_a_clock_that_is_past_the_expiry_brings_a_new_credential_once(
-    elsewhen: tuple[Place, Clock], aws: Aws
+    elsewhen: tuple[Place, FakeClock], aws: Aws
 ) -> None:
     place, clock = elsewhen
     place.client.registries.create(
@@ -66,7 +66,7 @@ def test_a_clock_that_is_past_the_expiry_brings_a_new_credential_once(
     # The cloud's clock first, or it would refuse a signature of its future.
     aws.skew = THIRTEEN_HOURS
     assert accepted() == 0
-    clock.move(THIRTEEN_HOURS)
+    clock.set(THIRTEEN_HOURS)
     eventually(lambda: accepted() == len(names), why=agent.output)
     assert (aws.count("ecr:GetAuthorizationToken"), place.applied(agent)) == (2, 2 * len(names))
     for found in place.secrets().values():
