@@ -16,6 +16,7 @@ from pullpass.api.errors import BodyTooLarge, error_response, status_of
 from pullpass.domain import errors
 from pullpass.domain.errors import FieldProblem, PullpassError
 from pullpass.sealing.audit_key import AuditKeyMissing
+from pullpass.sealing.envelope import MasterKeyUnavailable
 from pullpass.sealing.keyring import SealBroken
 from pullpass.sealing.master_key import MasterKeyError
 from pullpass.server.backups import BackupFile
@@ -44,6 +45,7 @@ STATUS: dict[type[PullpassError], int] = {
     errors.ExchangeUnavailable: 502,
     errors.Unavailable: 503,
     errors.StoreUnavailable: 503,
+    MasterKeyUnavailable: 503,
     # These say that the installation is damaged: nothing a caller can mend.
     SealBroken: 500,
     MasterKeyError: 500,

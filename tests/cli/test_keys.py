@@ -26,7 +26,7 @@ def states(data_dir: Path) -> list[list[str]]:
     """The state of each key, and how much it has wrapped."""
     done = run(data_dir, "keys", "status")
     assert done.returncode == 0, done.stderr
-    return [line.split(maxsplit=1)[1].rsplit(maxsplit=1) for line in done.stdout.splitlines()[1:]]
+    return [line.split(maxsplit=1)[1].rsplit(maxsplit=1) for line in done.stdout.splitlines()[2:]]
 
 
 def test_servers_with_copies_of_the_file_get_the_key_before_it_is_used(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from pullpass.sealing import master_key
+from pullpass.sealing.key_homes import FileHome, HomeMasterKey
 from pullpass.sealing.keyring import Keyring, Place
-from pullpass.sealing.keyset_file import KeysetFile, sealed_by
+from pullpass.sealing.keyset import Keyset, sealed_by
 from pullpass.store.engine import Database
 from pullpass.store.keys import KeyStore
 from tests.faults.conftest import Say
@@ -43,7 +43,7 @@ def states(data_dir: Path) -> list[list[str]]:
     """The state of each key, and how much it has wrapped."""
     done = run(data_dir, "keys", "status")
     assert done.returncode == 0, done.stderr
-    return [line.split(maxsplit=1)[1].rsplit(maxsplit=1) for line in done.stdout.splitlines()[1:]]
+    return [line.split(maxsplit=1)[1].rsplit(maxsplit=1) for line in done.stdout.splitlines()[2:]]
 
 
 def test_a_rotation_fails_no_call_and_needs_no_restart(tmp_path: Path, say: Say) -> None:
@@ -92,7 +92,7 @@ def test_a_rotation_that_is_killed_loses_nothing_and_goes_on(tmp_path: Path) -> 
     data = tmp_path / "data"
     initialize(data, "acme", env={})
     sealed = asyncio.run(fill(data))
-    before = KeysetFile.read(data / "master.key").primary
+    before = Keyset.parse((data / "master.key").read_text(), "test").primary
     rotation = subprocess.Popen(
         [installed("pullpass"), "keys", "rotate", "--data-dir", str(data)],
         env=clean_environment({}),
@@ -125,7 +125,7 @@ async def fill(data: Path) -> dict[str, bytes]:
             "INSERT INTO organizations VALUES (?, 'x', 0, 'x')", [(name,) for name in names]
         )
     database = await Database.open(f"sqlite:///{data}/pullpass.db")
-    key = master_key.FileMasterKey(data / "master.key")
+    key = HomeMasterKey(FileHome(data / "master.key"))
     keyring = Keyring(key, KeyStore(database))
     sealed = {
         name: await keyring.seal(Place(name, "r", "creds"), name.encode(), now=NOW)
@@ -137,7 +137,7 @@ async def fill(data: Path) -> dict[str, bytes]:
 
 async def all_open(data: Path, sealed: dict[str, bytes]) -> None:
     database = await Database.open(f"sqlite:///{data}/pullpass.db")
-    key = master_key.FileMasterKey(data / "master.key")
+    key = HomeMasterKey(FileHome(data / "master.key"))
     keyring = Keyring(key, KeyStore(database))
     for name, value in sealed.items():
         assert await keyring.open(Place(name, "r", "creds"), value) == name.encode()

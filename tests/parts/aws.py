@@ -1,4 +1,4 @@
-"""AWS on loopback: moto's ECR and STS, behind what moto lacks and AWS does.
+"""AWS on loopback: moto's ECR, KMS and STS, behind what moto lacks and AWS does.
 
 In front of moto every signature is verified (who signed, for what, when, with which secret), keys
 expire, roles are trusted to somebody, and tokens differ from each other and expire in the future.
@@ -123,6 +123,8 @@ class Aws(StandIn):
                     return answer({"authorizationData": self._fresh("public")})
                 case "sts:AssumeRole":
                     return self._assume(request, key_id)
+                case "kms:Encrypt" | "kms:Decrypt" | "kms:ReEncrypt":
+                    return self._forward(request)
             raise AwsError("UnknownOperationException", "")
         except AwsError as error:
             return _error(request, error)
@@ -318,6 +320,8 @@ def _action(request: Received) -> str:
     if request.target.startswith("/latest/"):
         return f"metadata:{request.target.rpartition('/')[2]}"
     if (target := request.headers.get("x-amz-target")) is not None:
+        if target.startswith("TrentService."):
+            return f"kms:{target.removeprefix('TrentService.')}"
         return _TARGETS.get(target, target)
     form = parse_qs(request.body.decode(errors="replace"))
     return f"sts:{form.get('Action', ['?'])[0]}"

@@ -42,6 +42,7 @@ def test_settings_do_not_show_their_secrets() -> None:
     environment = {
         "PULLPASS_DATABASE": "postgresql://pullpass:canary@db/pullpass",
         "PULLPASS_MASTER_KEY": "canary",
+        "PULLPASS_VAULT_TOKEN": "canary",
     }
     assert "canary" not in repr(settings.load({}, environment))
 

@@ -15,6 +15,10 @@ _KEY = (
     "The master key is not in it. Without the key, no credential in a backup can be opened: keep "
     "it too, and elsewhere."
 )
+_WRAPPED_KEY = (
+    "The master key in it is wrapped by {uri}: without that, no credential in a backup can be "
+    "opened."
+)
 
 
 @click.command()
@@ -29,9 +33,11 @@ def backup(file: Path, **options: str | None) -> None:
     with told():
         from pullpass.server import backups, settings
 
-        size = asyncio.run(backups.save(settings.load(options), file))
+        loaded = settings.load(options)
+        size = asyncio.run(backups.save(loaded, file))
     click.echo(f"Wrote {file} ({size} bytes).")
-    note(_KEY)
+    uri = loaded.master_key_uri
+    note(_WRAPPED_KEY.format(uri=uri) if uri else _KEY)
 
 
 @click.command()

@@ -44,6 +44,17 @@ _WRONG_SECRET = "says that the secret access key does not belong to the access k
 _DENIED = "does not allow this identity to call {action}: grant it, and check the role's trust"
 _EXPIRED = "says that the session token has expired"
 _INVALID = "takes one of the record's options for invalid: check role_arn and external_id"
+# https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html#API_Decrypt_Errors
+_KMS = {
+    "NotFoundException": "does not know the key: check the account, the region and the id",
+    "DisabledException": "says that the key is disabled",
+    "KMSInvalidStateException": "says that the key cannot be used: it may wait to be deleted",
+    "InvalidKeyUsageException": "says that the key is none for symmetric encryption",
+    "IncorrectKeyException": "says that the master key was wrapped by another key",
+    "InvalidCiphertextException": (
+        "does not open the master key: it was altered, or wrapped for another deployment"
+    ),
+}
 _REJECTED = {
     "UnrecognizedClientException": _UNKNOWN_KEY,
     "InvalidClientTokenId": _UNKNOWN_KEY,
@@ -65,6 +76,7 @@ _REJECTED = {
     "ValidationError": _INVALID,
     "ValidationException": _INVALID,
     "InvalidParameterException": _INVALID,
+    **_KMS,
 }
 # As the AWS SDKs tell them apart: the first are about the clock, the others may be.
 _CLOCK = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})

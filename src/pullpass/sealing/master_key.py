@@ -1,8 +1,7 @@
 """The master key: it wraps data keys, and nothing else.
 
-:class:`KeyWrapper` is the room for a remote key management service; :class:`LocalMasterKey`
-is a Tink keyset (https://developers.google.com/tink) held by this process, and
-:class:`FileMasterKey` one in a file that may be replaced while this process runs.
+:class:`LocalMasterKey` is a Tink keyset (https://developers.google.com/tink) held by this process;
+``pullpass.sealing.key_homes`` has one that may change while this process runs.
 """
 
 from __future__ import annotations
@@ -50,28 +49,6 @@ class LocalMasterKey:
             return bytes(self._aead.decrypt(wrapped, context))
         except tink.TinkError:
             raise MasterKeyError("The master key does not open what is sealed.") from None
-
-
-class FileMasterKey:
-    """The keyset in a file as it is at each call, so that a rotated one needs no restart.
-
-    Calls are rare: a data key is unwrapped once for each organization and process.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    async def wrap(self, plain: bytes, context: bytes) -> bytes:
-        return await self._key().wrap(plain, context)
-
-    async def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
-        return await self._key().unwrap(wrapped, context)
-
-    def _key(self) -> LocalMasterKey:
-        key = read_file(self._path)
-        if key is None:
-            raise MasterKeyError(f"The master key file {self._path} is gone.")
-        return key
 
 
 def generate() -> str:
@@ -147,14 +124,41 @@ def create_file(path: Path) -> LocalMasterKey:
             pass
         finally:
             fresh.unlink()
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _sync_folder(path.parent)
     except OSError as error:
         raise MasterKeyError(f"The master key file {path} cannot be written: {error}.") from None
     key = read_file(path)
     if key is None:
         raise MasterKeyError(f"The master key file {path} vanished while it was created.")
     return key
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Put ``text`` in the place of what is in ``path``, at once and durably (mode 0600).
+
+    Raises:
+        MasterKeyError: it cannot be written; what was there before is there unchanged.
+    """
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise MasterKeyError(
+            f"The master key file {path} cannot be written: {error.strerror}."
+        ) from None
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

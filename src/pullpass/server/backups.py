@@ -63,7 +63,8 @@ async def restore(settings: Settings, path: Path) -> Restored:
         rows = await backup.load(database, _lines(path))
     finally:
         await database.close()
-    if settings.master_key is None and not settings.master_key_file.exists():
+    in_a_file = settings.master_key is None and settings.master_key_uri is None
+    if in_a_file and not settings.master_key_file.exists():
         return Restored(rows, opens=False)
     prepared = await prepare(settings)
     await prepared.database.close()

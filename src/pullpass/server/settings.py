@@ -7,6 +7,7 @@ environment, `data_dir` under `[server]` in the TOML file.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from pullpass.domain import draft as drafts
+from pullpass.domain.credential import Secret
 from pullpass.domain.draft import Draft
 from pullpass.domain.errors import FieldProblem, InvalidFields, InvalidInput
 from pullpass.domain.sign_in import SignInProvider
+from pullpass.exchange import aws_kms, transit
 from pullpass.exchange.addresses import Network, parse_networks
 from pullpass.server import sign_in_settings
 
@@ -45,11 +48,19 @@ _DEFAULTS: Mapping[str, str] = {
     "min_credential_seconds": "900",
     "audit_retention_days": "0",
     **sign_in_settings.DEFAULTS,
+    "vault_auth": "kubernetes",
+    "vault_jwt_file": str(transit.SERVICE_ACCOUNT_TOKEN),
 }
 _OPTIONAL = (
     "socket",
     "database",
     "master_key_file",
+    "master_key_uri",
+    "kms_endpoint",
+    "vault_token_file",
+    "vault_role",
+    "vault_namespace",
+    "vault_ca_file",
     "allow_networks",
     "oidc_token_file",
     "trusted_proxies",
@@ -59,7 +70,9 @@ _OPTIONAL = (
 )
 _NAMES = tuple(_DEFAULTS) + _OPTIONAL
 _PREFIX = "PULLPASS_"
+_MOUNT = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*", re.ASCII)
 _MASTER_KEY = "PULLPASS_MASTER_KEY"
+_VAULT_TOKEN = "PULLPASS_VAULT_TOKEN"  # noqa: S105 - the name of a variable
 
 
 class SettingsError(InvalidInput):
@@ -72,6 +85,8 @@ class SettingsError(InvalidInput):
 class Settings:
     """Everything that a server process needs to know. Secrets do not show in ``repr``.
 
+    ``master_key_uri``: the remote key that wraps the master key; ``kms_endpoint``: where AWS KMS
+    is, if not at the region's own; ``vault_...``: how to come into Vault or OpenBao;
     ``socket``: a Unix socket to listen on instead of host and port; ``ambient_identity``:
     whether records may use the server's own cloud identity; ``oidc_token_file``: the server's
     own OIDC token, for Quay; ``min_credential_seconds``: what is left at least of a short-lived
@@ -90,6 +105,15 @@ class Settings:
     database: str = field(repr=False)
     master_key_file: Path
     master_key: str | None = field(repr=False)
+    master_key_uri: str | None = None
+    kms_endpoint: str | None = None
+    vault_token: Secret | None = None
+    vault_token_file: Path | None = None
+    vault_role: str | None = None
+    vault_auth: str = "kubernetes"
+    vault_jwt_file: Path = transit.SERVICE_ACCOUNT_TOKEN
+    vault_namespace: str | None = None
+    vault_ca_file: Path | None = None
     allow_networks: tuple[Network, ...] = ()
     ambient_identity: bool = False
     oidc_token_file: Path | None = None
@@ -134,6 +158,11 @@ def load(
                 break
     if ("tls_cert" in values) != ("tls_key" in values):
         problems.append("A TLS certificate and its key go together: give both, or neither.")
+    if "master_key_uri" in values and ("master_key_file" in values or environment.get(_MASTER_KEY)):
+        problems.append(
+            "PULLPASS_MASTER_KEY_URI and a master key in a file or in the environment are given: "
+            "only one of them can be the one."
+        )
     sign_in = None
     if not problems:
         sign_in, problems = sign_in_settings.provider(values, environment)
@@ -150,6 +179,15 @@ def load(
         database=values.get("database") or f"sqlite:///{data_dir / 'pullpass.db'}",
         master_key_file=Path(values.get("master_key_file") or data_dir / "master.key"),
         master_key=environment.get(_MASTER_KEY) or None,
+        master_key_uri=values.get("master_key_uri"),
+        kms_endpoint=values.get("kms_endpoint"),
+        vault_token=_secret(environment.get(_VAULT_TOKEN)),
+        vault_token_file=_path(values.get("vault_token_file")),
+        vault_role=values.get("vault_role"),
+        vault_auth=values["vault_auth"],
+        vault_jwt_file=Path(values["vault_jwt_file"]).absolute(),
+        vault_namespace=values.get("vault_namespace"),
+        vault_ca_file=_path(values.get("vault_ca_file")),
         allow_networks=parse_networks(values.get("allow_networks", "")),
         ambient_identity=values["ambient_identity"] == "on",
         oidc_token_file=_path(values.get("oidc_token_file")),
@@ -208,6 +246,11 @@ def _with_password(table: object, folder: Path) -> dict[str, object]:
     return {**table, "creds": {**rest, "password": password}}
 
 
+def _secret(text: str | None) -> Secret | None:
+    text = (text or "").strip()
+    return Secret(text) if text else None
+
+
 def _path(text: str | None) -> Path | None:
     return Path(text).absolute() if text else None
 
@@ -252,6 +295,12 @@ def _problems(name: str, source: str, value: str) -> list[str]:
             return [f"{source} is {value!r}; expected a number from {lowest} to {highest}."]
     if name == "database" and not value.startswith(("sqlite:///", "postgres://", "postgresql://")):
         return [f"{source} must be a URL that starts with sqlite:/// or postgresql://."]
+    if name == "master_key_uri" and not value.startswith((aws_kms.SCHEME, *transit.SCHEMES)):
+        return [f"{source} is {value!r}; expected {aws_kms.EXPECTED}, or {transit.EXPECTED}."]
+    if name == "kms_endpoint" and not value.startswith(("http://", "https://")):
+        return [f"{source} is {value!r}; expected an http(s) URL."]
+    if name == "vault_auth" and not _MOUNT.fullmatch(value):
+        return [f"{source} is {value!r}; expected the mount of an auth method, like kubernetes."]
     if name in ("allow_networks", "trusted_proxies"):
         try:
             parse_networks(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pullpass.broker.clock import utc_now
-from pullpass.sealing import keyring, master_key
+from pullpass.sealing import keyring
 from pullpass.sealing.audit_key import (
     AUDIT_KEY_SETTING,
     AuditKey,
@@ -13,8 +13,11 @@ from pullpass.sealing.audit_key import (
     new_audit_key,
     unwrap_audit_key,
 )
+from pullpass.sealing.key_homes import FileHome, HomeMasterKey, KeyHome
 from pullpass.sealing.keyring import CHECK_SETTING
-from pullpass.sealing.master_key import FileMasterKey, KeyWrapper, MasterKeyError
+from pullpass.sealing.keyset import Keyset
+from pullpass.sealing.master_key import KeyWrapper, MasterKeyError
+from pullpass.server import master_keys
 from pullpass.server.settings import Settings
 from pullpass.store.audit import AuditStore
 from pullpass.store.engine import Database
@@ -24,11 +27,14 @@ from pullpass.store.migrations import migrate
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The database at its newest schema, and the keys that it is sealed with."""
+    """The database at its newest schema, and the keys that it is sealed with; ``home`` is where
+    the master key is kept, None where that is the environment.
+    """
 
     database: Database
     master_key: KeyWrapper
     audit_key: AuditKey
+    home: KeyHome | None
 
 
 async def prepare(settings: Settings) -> Prepared:
@@ -39,6 +45,7 @@ async def prepare(settings: Settings) -> Prepared:
 
     Raises:
         MasterKeyError: as just said.
+        MasterKeyUnavailable: what wraps it does not answer, for longer than a start may take.
         AuditKeyMissing: as its name says.
         StoreUnavailable: the database cannot be reached or written.
         SchemaTooNew: a newer version of Pullpass has been here.
@@ -47,20 +54,27 @@ async def prepare(settings: Settings) -> Prepared:
     try:
         keys = KeyStore(database)
         check = await keys.setting(CHECK_SETTING)
-        key = _master_key(settings, may_create=check is None)
+        if settings.master_key is not None:
+            home, source = None, "PULLPASS_MASTER_KEY"
+            key: KeyWrapper = Keyset.parse(settings.master_key, source).key
+        else:
+            home = master_keys.home(settings, keys)
+            source = home.where
+            await _find(database, home, may_create=check is None)
+            key = HomeMasterKey(home)
         if check is not None:
-            await keyring.verify(key, check, _source(settings))
+            await keyring.verify(key, check, source)
         await migrate(database)
         if check is None:
             # Another replica may be first: what it has put there is what counts.
             mine = await keyring.new_check(key)
             check = await keys.put_setting_once(CHECK_SETTING, mine)
-            await keyring.verify(key, check, _source(settings))
+            await keyring.verify(key, check, source)
         audit_key = await _audit_key(database, keys, key)
     except BaseException:
         await database.close()
         raise
-    return Prepared(database, key, audit_key)
+    return Prepared(database, key, audit_key, home)
 
 
 async def _audit_key(database: Database, keys: KeyStore, key: KeyWrapper) -> AuditKey:
@@ -79,23 +93,16 @@ async def _audit_key(database: Database, keys: KeyStore, key: KeyWrapper) -> Aud
     return await unwrap_audit_key(key, wrapped)
 
 
-def _master_key(settings: Settings, *, may_create: bool) -> KeyWrapper:
-    if settings.master_key is not None:
-        return master_key.parse(settings.master_key, "PULLPASS_MASTER_KEY")
-    path = settings.master_key_file
-    if master_key.read_file(path) is not None:
-        return FileMasterKey(path)
-    if may_create:
-        master_key.create_file(path)
-        return FileMasterKey(path)
-    raise MasterKeyError(
-        f"The database is sealed with a master key, and there is none at {path}. "
-        "Put the key file there, name it with PULLPASS_MASTER_KEY_FILE, or give the key itself "
-        "in PULLPASS_MASTER_KEY. Nothing was changed."
-    )
-
-
-def _source(settings: Settings) -> str:
-    if settings.master_key is not None:
-        return "PULLPASS_MASTER_KEY"
-    return str(settings.master_key_file)
+async def _find(database: Database, home: KeyHome, *, may_create: bool) -> None:
+    if await master_keys.read_patiently(home) is not None:
+        return
+    if not may_create:
+        raise MasterKeyError(
+            f"The database is sealed with a master key, and there is none at {home.where}. Put the "
+            "key file there, or say where the key is with PULLPASS_MASTER_KEY_FILE, "
+            "PULLPASS_MASTER_KEY_URI or PULLPASS_MASTER_KEY. To bring it to another place: "
+            "pullpass keys move. Nothing was changed."
+        )
+    if not isinstance(home, FileHome):
+        await migrate(database)
+    await home.create()

@@ -84,15 +84,15 @@ class KeyStore:
         async with self._database.write() as connection:
             await connection.execute(query)
 
-    async def replace_setting(self, name: str, before: bytes, after: bytes) -> None:
-        """As :meth:`replace_data_key`, for a setting."""
+    async def replace_setting(self, name: str, before: bytes, after: bytes) -> bool:
+        """As :meth:`replace_data_key`, for a setting; whether it was replaced."""
         query = (
             update(settings)
             .where(settings.c.name == name, settings.c.value == before)
             .values(value=after)
         )
         async with self._database.write() as connection:
-            await connection.execute(query)
+            return (await connection.execute(query)).rowcount == 1
 
 
 def _has_settings(connection: Connection) -> bool:
