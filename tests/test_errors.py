@@ -12,7 +12,7 @@ import pytest
 
 import pullpass
 from pullpass.api import token_exchange
-from pullpass.api.errors import BodyTooLarge, error_response, status_of
+from pullpass.api.errors import BodyTooLarge, BodyTooSlow, error_response, status_of
 from pullpass.domain import errors
 from pullpass.domain.errors import FieldProblem, PullpassError
 from pullpass.sealing.audit_key import AuditKeyMissing
@@ -32,6 +32,7 @@ STATUS: dict[type[PullpassError], int] = {
     errors.InvalidRegistryPrefix: 400,
     errors.ExchangeRequestRefused: 400,
     BodyTooLarge: 413,
+    BodyTooSlow: 408,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.BuiltinRecord: 403,
@@ -39,6 +40,7 @@ STATUS: dict[type[PullpassError], int] = {
     errors.Conflict: 409,
     errors.PreconditionFailed: 412,
     errors.TooManyAttempts: 429,
+    errors.RateLimited: 429,
     errors.ExchangeFailed: 502,
     errors.ExchangeRejected: 502,
     errors.ExchangeThrottled: 502,

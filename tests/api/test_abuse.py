@@ -12,7 +12,8 @@ import pytest
 
 from pullpass.api.forwarded import client_address
 from pullpass.broker.attempts import MOST_FAILURES, WINDOW, FailedAttempts
-from pullpass.domain.errors import TooManyAttempts
+from pullpass.broker.rate import RateLimit
+from pullpass.domain.errors import RateLimited, TooManyAttempts
 from pullpass.domain.token import generate
 from tests.api.conftest import Api, open_api
 
@@ -81,6 +82,51 @@ def test_a_forwarded_address_is_believed_of_trusted_proxies_alone(
     peer: str, forwarded: str, expected: str
 ) -> None:
     assert client_address(peer, forwarded, PROXIES) == expected
+
+
+def test_a_token_has_a_burst_and_then_its_rate() -> None:
+    seconds = 0.0
+    rate = RateLimit(10, 5, lambda: seconds)
+    for _ in range(5):
+        rate.require("one")
+    with pytest.raises(RateLimited, match="more than 10 calls a second") as refused:
+        rate.require("one")
+    assert refused.value.retry_after == 1
+    # Another token has calls of its own.
+    rate.require("two")
+    seconds = 0.25
+    rate.require("one")
+    rate.require("one")
+    with pytest.raises(RateLimited):
+        rate.require("one")
+    seconds = 1000.0
+    for _ in range(5):
+        rate.require("one")
+    with pytest.raises(RateLimited):
+        rate.require("one")
+
+
+def test_no_rate_is_no_limit_and_the_table_of_tokens_has_an_end() -> None:
+    free = RateLimit(0, 1, lambda: 0.0)
+    for _ in range(100):
+        free.require("one")
+    rate = RateLimit(1, 1, lambda: 0.0)
+    rate.require("one")
+    for number in range(10_000):
+        rate.require(f"token {number}")
+    rate.require("one")
+
+
+async def test_a_token_that_calls_too_often_is_told_when_to_come_back(tmp_path: Path) -> None:
+    limits = {"requests_per_second": "1", "request_burst": "20"}
+    async for api in open_api(tmp_path / "data", **limits):
+        other = await api.token_for("reader")
+        answers = [await api.call("GET", "/current-user") for _ in range(30)]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert {answer.status_code for answer in answers} == {200, 429}
+        assert refused[0].json()["code"] == "rate_limited"
+        assert int(refused[0].headers["retry-after"]) >= 1
+        assert (await api.call("GET", "/current-user", other)).status_code == 200
 
 
 @pytest.fixture

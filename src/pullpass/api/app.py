@@ -29,9 +29,11 @@ def create_app(
     services: Services,
     pages: Sequence[BaseRoute] = (),
     trusted_proxies: Sequence[Network] = (),
+    client_seconds: float = 30,
 ) -> ASGIApp:
     """The application over ``services``; it holds no state of its own. ``pages`` are the routes
-    for browsers; ``trusted_proxies`` may say where a request comes from (`X-Forwarded-For`).
+    for browsers; ``trusted_proxies`` may say where a request comes from (`X-Forwarded-For`);
+    ``client_seconds`` is how long a client may take for a body, or for a part of an answer.
     """
     document = openapi.document()
     by_path: dict[str, dict[str, Operation]] = {}
@@ -48,7 +50,7 @@ def create_app(
     handlers = {HTTPException: _http_error, Exception: _unexpected}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
-    return Edge(app, services.metrics, trusted_proxies)
+    return Edge(app, services.metrics, trusted_proxies, client_seconds)
 
 
 def _route(path: str, by_method: Mapping[str, Operation], services: Services) -> Route:

@@ -18,22 +18,34 @@ STATUS: Mapping[type[errors.PullpassError], int] = {
     errors.Conflict: 409,
     errors.PreconditionFailed: 412,
     errors.TooManyAttempts: 429,
+    errors.RateLimited: 429,
     errors.ExchangeFailed: 502,
     errors.Unavailable: 503,
 }
 
 
-_WITH_RETRY_AFTER = (errors.Unavailable, errors.ExchangeFailed, errors.TooManyAttempts)
+_WITH_RETRY_AFTER = (
+    errors.Unavailable,
+    errors.ExchangeFailed,
+    errors.TooManyAttempts,
+    errors.RateLimited,
+)
 
 
 class BodyTooLarge(errors.InvalidInput):
     default_code = "body_too_large"
 
 
+class BodyTooSlow(errors.InvalidInput):
+    default_code = "body_too_slow"
+
+
 def status_of(error: errors.PullpassError) -> int:
     """The HTTP status of ``error``: its class's, or the nearest parent's; 500 for the rest."""
     if isinstance(error, BodyTooLarge):
         return 413
+    if isinstance(error, BodyTooSlow):
+        return 408
     for kind in type(error).__mro__:
         if kind in STATUS:
             return STATUS[kind]

@@ -258,6 +258,7 @@ ERRORS: Mapping[int, Mapping[str, object]] = {
         "error": "There is no registry record 'acme-ghcr' in this organization.",
         "code": "registry_not_found",
     },
+    408: {"error": "The body did not arrive within 30 s.", "code": "body_too_slow"},
     409: {
         "error": "The registry record 'acme-ghcr' stands for 'ghcr.io/acme' already.",
         "code": "registry_taken",
@@ -275,9 +276,8 @@ ERRORS: Mapping[int, Mapping[str, object]] = {
         "code": "upstream_rejected",
     },
     429: {
-        "error": "Too many unknown tokens, or failed sign-ins, came from your address. "
-        "Try again in 42 s.",
-        "code": "too_many_attempts",
+        "error": "This token makes more than 1000 calls a second. Try again in 1 s.",
+        "code": "rate_limited",
     },
     503: {
         "error": "The database cannot be used now: it does not answer.",
@@ -291,6 +291,11 @@ OAUTH_ERRORS: Mapping[int, Mapping[str, object]] = {
         "error_description": "The identity token comes under no trust rule of this organization, "
         "or is not valid. The log of the server says why.",
         "code": "invalid_grant",
+    },
+    408: {
+        "error": "invalid_request",
+        "error_description": "The body did not arrive within 30 s.",
+        "code": "body_too_slow",
     },
     413: {
         "error": "invalid_request",

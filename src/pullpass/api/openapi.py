@@ -28,10 +28,11 @@ _ERROR_DESCRIPTIONS = {
     401: "Authentication token is missing or invalid.",
     403: "The caller's role is too small, or the record is built in.",
     404: "No such record, or an organization that the caller is no member of.",
+    408: "The body did not arrive in time.",
     409: "The id, or the normalized prefix, is taken.",
     412: "The record was changed since the version that If-Match names.",
     413: "The body is larger than 1 MiB (64 KiB for a token exchange).",
-    429: "Too many calls with unknown tokens came from this address.",
+    429: "Too many calls with this token, or with unknown ones from this address.",
     502: "The upstream gave no credential.",
     503: "Not now: the database does not answer, or too much is under way. Try again.",
 }
@@ -190,6 +191,8 @@ def _responses(
         found["204"] = {"description": operation.nothing, "headers": _headers()}
     for status in operation.errors:
         found[str(status)] = _error(status, refusal, errors[status])
+    if operation.body is not None:
+        found["408"] = _error(408, refusal, errors[408])
     if operation.access is not Entry.PUBLIC:
         found["429"] = _error(429, refusal, errors[429])
     found["503"] = _error(503, unavailable, example)

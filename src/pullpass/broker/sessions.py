@@ -9,6 +9,7 @@ from datetime import datetime
 from pullpass.broker.attempts import FailedAttempts
 from pullpass.broker.clock import Clock
 from pullpass.broker.follower import Follower
+from pullpass.broker.rate import RateLimit
 from pullpass.domain import token as tokens
 from pullpass.domain.errors import Unauthenticated
 from pullpass.domain.identity import Origin, Principal, TokenInfo, User
@@ -22,8 +23,14 @@ class Sessions:
     """Authenticates tokens; remembers the answers until the identity feed says otherwise."""
 
     def __init__(
-        self, identity: IdentityStore, feed: ChangeFeed, follower: Follower, clock: Clock
+        self,
+        identity: IdentityStore,
+        feed: ChangeFeed,
+        follower: Follower,
+        rate: RateLimit,
+        clock: Clock,
     ) -> None:
+        self._rate = rate
         self._identity = identity
         self._feed = feed
         self._follower = follower
@@ -43,6 +50,7 @@ class Sessions:
         Raises:
             Unauthenticated: malformed, unknown, revoked or expired.
             TooManyAttempts: it is not known here, and too many from its address were unknown.
+            RateLimited: it makes too many calls.
             StoreUnavailable: the database does not answer, and memory is too old to be used.
         """
         if not tokens.is_well_formed(token):
@@ -57,7 +65,7 @@ class Sessions:
 
         Raises:
             Unauthenticated: unknown, revoked or expired.
-            StoreUnavailable: as :meth:`authenticate`.
+            RateLimited, StoreUnavailable: as :meth:`authenticate`.
         """
         await self._follower.ensure_fresh()
         found = self._known.get(digest)
@@ -72,6 +80,7 @@ class Sessions:
         info, user = found
         if _expired(info, self._clock()):
             raise Unauthenticated("The token has expired. Ask for a new one.", code="expired_token")
+        self._rate.require(digest)
         return Principal(user, info.id, info.expires_at, info.subject, origin)
 
     async def refresh(self) -> None:

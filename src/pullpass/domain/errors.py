@@ -13,6 +13,7 @@
     ├── Conflict                     the id or the prefix is taken
     ├── PreconditionFailed           If-Match names an older version
     ├── TooManyAttempts              an address came with too many unknown tokens
+    ├── RateLimited                  a token came with too many calls
     ├── ExchangeFailed               the upstream gave no credential
     │   ├── ExchangeRejected         it refuses the stored one: waiting does not help
     │   ├── ExchangeThrottled        it was asked too often
@@ -65,15 +66,25 @@ class FieldProblem:
         return f"{self.field} {self.problem}; expected {self.expected}"
 
 
+# A body of 1 MiB can have so many wrong fields that their list would be twenty times as long.
+MOST_PROBLEMS = 100
+
+
 class InvalidFields(InvalidInput):
-    """Some fields of a body or query are invalid; ``problems`` lists all of them."""
+    """Some fields of a body or query are invalid; ``problems`` lists all of them, or where there
+    are very many the first MOST_PROBLEMS.
+    """
 
     default_code = "invalid_fields"
 
     def __init__(self, problems: Iterable[FieldProblem]) -> None:
-        self.problems = tuple(problems)
+        found = tuple(problems)
+        self.problems = found[:MOST_PROBLEMS]
+        sentences = [problem.sentence() for problem in self.problems]
+        if len(found) > MOST_PROBLEMS:
+            sentences.append(f"There are {len(found) - MOST_PROBLEMS} more")
         super().__init__(
-            ". ".join(problem.sentence() for problem in self.problems) + ".",
+            ". ".join(sentences) + ".",
             details={
                 "fields": [
                     {"field": p.field, "problem": p.problem, "expected": p.expected}
@@ -134,6 +145,16 @@ class TooManyAttempts(PullpassError):
     default_code = "too_many_attempts"
 
     def __init__(self, message: str, *, retry_after: int = 60) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RateLimited(PullpassError):
+    """``retry_after`` is in seconds."""
+
+    default_code = "rate_limited"
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -32,6 +33,7 @@ from pullpass.broker.kept_forms import KeptForms
 from pullpass.broker.lifetimes import Lifetimes
 from pullpass.broker.live import LiveRevisions
 from pullpass.broker.maintenance import Maintenance
+from pullpass.broker.rate import RateLimit
 from pullpass.broker.records import RecordService
 from pullpass.broker.schedule import Schedule
 from pullpass.broker.sessions import Sessions
@@ -118,7 +120,8 @@ async def open_application(
             metrics,
         )
         stack.push_async_callback(issuer.close)
-        sessions = Sessions(identity_store, feed, follower, utc_now)
+        rate = RateLimit(settings.requests_per_second, settings.request_burst, time.monotonic)
+        sessions = Sessions(identity_store, feed, follower, rate, utc_now)
         snapshots = Snapshots(record_store, follower, builtins, issuer.forget)
         await sessions.start()
         await follower.catch_up()
@@ -180,7 +183,12 @@ async def open_application(
         )
         for work in (follower.run(), issuer.run(), maintenance.run()):
             stack.push_async_callback(_stop, asyncio.create_task(work))
-        yield create_app(services, create_pages(pages), settings.trusted_proxies)
+        yield create_app(
+            services,
+            create_pages(pages),
+            settings.trusted_proxies,
+            settings.client_timeout_seconds,
+        )
 
 
 def _sign_in(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.server import Server
 from starlette.types import ASGIApp
 
@@ -23,6 +24,7 @@ from pullpass.server.settings import Settings, SettingsError, load_builtins
 from pullpass.server.startup import prepare
 
 _GRACE_SECONDS = 15
+_BUFFER_BYTES = 64 * 1024
 
 _log = structlog.get_logger("pullpass.server")
 
@@ -57,6 +59,13 @@ def serve(settings: Settings) -> None:
         ssl_cert=settings.tls_cert,
         ssl_key=settings.tls_key,
         http=HTTPModes.http1,
+        # The time counts from the connection, and again from each answer: what is idle ends too.
+        http1_settings=HTTP1Settings(
+            header_read_timeout=settings.client_timeout_seconds * 1000,
+            max_buffer_size=_BUFFER_BYTES,
+        ),
+        # Further connections wait in the backlog until another one ends.
+        backpressure=settings.max_connections,
         websockets=False,
         log_enabled=False,
         respawn_failed_workers=True,

@@ -36,6 +36,10 @@ _NUMBERS: Mapping[str, tuple[int, int]] = {
     "workers": (1, 64),
     "min_credential_seconds": (0, 86400),
     "audit_retention_days": (0, 36500),
+    "requests_per_second": (0, 1_000_000),
+    "request_burst": (1, 1_000_000),
+    "client_timeout_seconds": (1, 3600),
+    "max_connections": (1, 1_000_000),
 }
 _DEFAULTS: Mapping[str, str] = {
     "host": "127.0.0.1",
@@ -48,6 +52,10 @@ _DEFAULTS: Mapping[str, str] = {
     "min_credential_seconds": "900",
     "audit_retention_days": "0",
     **sign_in_settings.DEFAULTS,
+    "requests_per_second": "1000",
+    "request_burst": "5000",
+    "client_timeout_seconds": "30",
+    "max_connections": "1024",
     "vault_auth": "kubernetes",
     "vault_jwt_file": str(transit.SERVICE_ACCOUNT_TOKEN),
 }
@@ -91,9 +99,11 @@ class Settings:
     whether records may use the server's own cloud identity; ``oidc_token_file``: the server's
     own OIDC token, for Quay; ``min_credential_seconds``: what is left at least of a short-lived
     credential that is handed out, where its lifetime allows; ``audit_retention_days``: how long
-    the audit log is kept, 0 for ever; ``trusted_proxies``: whose `X-Forwarded-For` is believed;
-    ``tls_cert`` and ``tls_key``: PEM files, to serve HTTPS; ``sign_in``: whom people sign in with,
-    None for tokens alone.
+    the audit log is kept, 0 for ever; ``requests_per_second`` and ``request_burst``: what each
+    token may do in each process, 0 for no limit; ``client_timeout_seconds``: how long a client may
+    take; ``max_connections``: of each worker, at the same time; ``trusted_proxies``: whose
+    `X-Forwarded-For` is believed; ``tls_cert`` and ``tls_key``: PEM files, to serve HTTPS;
+    ``sign_in``: whom people sign in with, None for tokens alone.
     """
 
     host: str
@@ -120,6 +130,10 @@ class Settings:
     min_credential_seconds: int = 900
     socket: Path | None = None
     audit_retention_days: int = 0
+    requests_per_second: int = 1000
+    request_burst: int = 5000
+    client_timeout_seconds: int = 30
+    max_connections: int = 1024
     trusted_proxies: tuple[Network, ...] = ()
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -194,6 +208,10 @@ def load(
         min_credential_seconds=int(values["min_credential_seconds"]),
         socket=_path(values.get("socket")),
         audit_retention_days=int(values["audit_retention_days"]),
+        requests_per_second=int(values["requests_per_second"]),
+        request_burst=int(values["request_burst"]),
+        client_timeout_seconds=int(values["client_timeout_seconds"]),
+        max_connections=int(values["max_connections"]),
         trusted_proxies=parse_networks(values.get("trusted_proxies", "")),
         tls_cert=_path(values.get("tls_cert")),
         tls_key=_path(values.get("tls_key")),

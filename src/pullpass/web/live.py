@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from starlette.responses import Response, StreamingResponse
 
 from pullpass.domain.access import Action
-from pullpass.domain.errors import StoreUnavailable, Unauthenticated
+from pullpass.domain.errors import RateLimited, StoreUnavailable, Unauthenticated
 from pullpass.web.page import Page
 from pullpass.web.visit import Visit
 
@@ -71,7 +71,7 @@ async def _may_still(visit: Visit) -> bool:
     """Whether the session, and its user's membership, are still there."""
     try:
         session = await visit.services.browser_sessions.resume(visit.session.id.reveal())
-    except (Unauthenticated, StoreUnavailable):
+    except (RateLimited, StoreUnavailable, Unauthenticated):
         return False
     return visit.caller.organization in session.principal.user.memberships
 
