@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import text
 
+from pullpass.domain.audit import AuditAction
 from pullpass.domain.errors import StoreUnavailable
+from pullpass.sealing.audit_key import AuditKey
+from pullpass.store.audit import AuditStore
 from pullpass.store.changes import ChangeFeed, announce
 from pullpass.store.engine import Database
 from pullpass.store.migrations import migrate
 from tests.parts.postgres import PostgresCluster
-from tests.store.values import NOW
+from tests.store.values import NOW, an_event, images
 
 # More than any time limit, so that only a request that hangs is cut off.
 PATIENCE = 30
@@ -113,6 +116,27 @@ async def test_a_row_that_stays_locked(
             await write(database)
     await other.close()
     assert await write(database) == 3
+
+
+async def test_entries_of_the_audit_log_survive_a_restart_and_a_lock(
+    database: Database, cluster: PostgresCluster, postgres_url: str
+) -> None:
+    log = AuditStore(database, AuditKey(b"k" * 32))
+    await log.append([an_event(action=AuditAction.CREATE_ORGANIZATION)])
+    await log.append([an_event(1)])
+    cluster.stop("immediate")
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        await log.append([an_event(2)])
+    cluster.start()
+    await log.append([an_event(3)])
+    other = await Database.open(postgres_url)
+    async with other.write() as connection:
+        await connection.execute(text("SELECT * FROM audit_chains FOR UPDATE"))
+        with pytest.raises(StoreUnavailable, match="did not answer in time"):
+            await log.append([an_event(4)])
+    await other.close()
+    await log.append([an_event(5)])
+    assert [each for each in await images(database) if each != "4"] == ["5", "3", "1", "0"]
 
 
 async def test_connections_cut_by_an_operator(database: Database, cluster: PostgresCluster) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
-from pullpass.domain.audit import Actor, AuditAction, Event, Position, Wanted
+from pullpass.domain.audit import AuditAction, Position, Wanted
 from pullpass.domain.audit_verification import Verification
 from pullpass.domain.errors import Conflict, StoreUnavailable
 from pullpass.domain.identity import Organization, User
@@ -19,33 +18,9 @@ from pullpass.store.audit_reading import AuditReader
 from pullpass.store.engine import Database
 from pullpass.store.identity import IdentityStore
 from pullpass.store.records import RecordStore
-from tests.store.values import NOW, a_record, a_user
+from tests.store.values import MINUTE, NOW, a_record, a_user, an_event, images
 
 KEY = AuditKey(b"k" * 32)
-MINUTE = timedelta(minutes=1)
-
-
-def an_event(
-    number: int = 0,
-    *,
-    organization: str = "acme",
-    action: AuditAction = AuditAction.READ_CREDENTIAL,
-    at: datetime | None = None,
-    user: str = "ada",
-    code: str | None = None,
-) -> Event:
-    return Event(
-        organization,
-        action,
-        at or NOW + number * MINUTE,
-        Actor(user, user.title(), "laptop", "admin"),
-        "GET",
-        f"/orgs/{organization}/image-creds",
-        403 if code else 200,
-        code=code,
-        registry_id=f"r{number}",
-        image=f"ghcr.io/acme/app:{number}",
-    )
 
 
 @pytest.fixture
@@ -83,12 +58,6 @@ async def tamper(database: Database, *statements: str) -> None:
     async with database.write() as connection:
         for statement in statements:
             assert (await connection.execute(text(statement))).rowcount > 0, statement
-
-
-async def images(database: Database, wanted: Wanted = Wanted()) -> list[str]:  # noqa: B008
-    found, rest = await AuditReader(database).page("acme", wanted, before=None, limit=100)
-    assert rest is None
-    return [entry.document.partition(':"ghcr.io/acme/app:')[2].split('"')[0] for entry in found]
 
 
 async def test_entries_stand_in_one_chain_and_come_newest_first(
@@ -301,6 +270,34 @@ async def test_a_log_set_back_as_a_whole_lacks_what_was_noted(
     assert (await verified(database, (4, later.hash))).problems == [
         "entry 4: not the one that was noted"
     ]
+
+
+async def test_replicas_in_turn_extend_one_chain(
+    database: Database, replica: Database, ten: AuditStore
+) -> None:
+    other = AuditStore(replica, KEY)
+    for number in range(11, 20, 3):
+        await ten.append([an_event(number)])
+        await other.append([an_event(number + 1)])
+        await other.append([an_event(number + 2)])
+    done = await verified(database)
+    assert (done.problems, done.count) == ([], 19)
+
+
+async def test_a_batch_of_several_organizations(database: Database, ten: AuditStore) -> None:
+    both = ("acme", "globex")
+    await ten.append([an_event(organization="globex", action=AuditAction.CREATE_ORGANIZATION)])
+    for number in range(11, 14):
+        await ten.append([an_event(number, organization=each) for each in both])
+    for organization, count in zip(both, (13, 4), strict=True):
+        done = await verified(database, organization=organization)
+        assert (done.problems, done.count) == ([], count)
+
+
+async def test_more_entries_than_a_statement_takes(database: Database, ten: AuditStore) -> None:
+    await ten.append([an_event(number) for number in range(11, 1211)])
+    done = await verified(database)
+    assert (done.problems, done.count) == ([], 1210)
 
 
 async def test_pruning_leaves_a_chain_that_is_whole(database: Database, ten: AuditStore) -> None:

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from pullpass.domain.audit import AuditAction
 from pullpass.domain.errors import StoreUnavailable
+from pullpass.sealing.audit_key import AuditKey
+from pullpass.store.audit import AuditStore
 from pullpass.store.changes import ChangeFeed, announce
 from pullpass.store.engine import Database
 from pullpass.store.migrations import migrate
-from tests.store.values import NOW
+from tests.store.values import NOW, an_event, images
 
 
 @pytest.fixture
@@ -111,6 +114,30 @@ async def test_moved_away_and_back(database: Database, sqlite_path: Path) -> Non
         file.rename(sqlite_path.parent / file.name)
     assert await head(database) == 1
     assert await write(database) == 2
+
+
+async def test_entries_of_the_audit_log_find_the_file_again(
+    database: Database, sqlite_path: Path
+) -> None:
+    log = AuditStore(database, AuditKey(b"k" * 32))
+    await log.append([an_event(action=AuditAction.CREATE_ORGANIZATION)])
+    await log.append([an_event(1)])
+    other = sqlite3.connect(sqlite_path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match="locked by another process"):
+        await log.append([an_event(2)])
+    other.close()
+    await log.append([an_event(3)])
+    away = sqlite_path.parent / "away"
+    away.mkdir()
+    for file in files(sqlite_path):
+        file.rename(away / file.name)
+    with pytest.raises(StoreUnavailable, match="missing"):
+        await log.append([an_event(4)])
+    for file in away.iterdir():
+        file.rename(sqlite_path.parent / file.name)
+    await log.append([an_event(5)])
+    assert await images(database) == ["5", "3", "1", "0"]
 
 
 async def test_replaced_by_a_backup(database: Database, sqlite_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 import msgspec
 from starlette.requests import Request
@@ -56,7 +57,7 @@ class Call:
     operation's access asks for them; asking for one that is not there is a programming error.
     """
 
-    __slots__ = ("_caller", "_principal", "request", "services")
+    __slots__ = ("_caller", "_principal", "_query", "request", "services")
 
     def __init__(
         self,
@@ -67,6 +68,8 @@ class Call:
     ) -> None:
         self.request = request
         self.services = services
+        text: str = request.scope["query_string"].decode("latin-1")
+        self._query = parse_qs(text, keep_blank_values=True) if text else {}
         self._principal = principal
         self._caller = caller
 
@@ -91,10 +94,12 @@ class Call:
         Raises:
             InvalidFields: it is given more than once.
         """
-        values = self.request.query_params.getlist(name)
+        values = self._query.get(name)
+        if values is None:
+            return None
         if len(values) > 1:
             raise InvalidFields([FieldProblem(name, "is given more than once", "one value")])
-        return values[0] if values else None
+        return values[0]
 
     def required_query(self, name: str, expected: str) -> str:
         value = self.query(name)

@@ -53,12 +53,13 @@ class Sessions:
             RateLimited: it makes too many calls.
             StoreUnavailable: the database does not answer, and memory is too old to be used.
         """
-        if not tokens.is_well_formed(token):
+        digest = tokens.digest(token)
+        if digest not in self._known and not tokens.is_well_formed(token):
             raise Unauthenticated(
                 "The token is malformed: it may have been cut off or mistyped.",
                 code="malformed_token",
             )
-        return await self.authenticate_digest(tokens.digest(token), origin)
+        return await self.authenticate_digest(digest, origin)
 
     async def authenticate_digest(self, digest: str, origin: Origin | None = None) -> Principal:
         """The caller of the token with that digest.

@@ -24,8 +24,7 @@ def parse(text: str) -> datetime:
 
 def render(moment: datetime) -> str:
     """``moment`` (aware) in UTC, with milliseconds."""
-    utc = moment.astimezone(UTC).replace(tzinfo=None)
-    return utc.isoformat(timespec="milliseconds") + "Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def whole_milliseconds(moment: datetime) -> datetime:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, Select, delete, insert, select, update
+from sqlalchemy import BigInteger, Row, Select, column, delete, insert, select, table, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pullpass.domain.audit import (
@@ -29,16 +29,23 @@ from pullpass.domain.audit import (
 )
 from pullpass.domain.audit_verification import Chain, Signer
 from pullpass.store import engine
+from pullpass.store.audit_extension import EntryRow, Extension, Head
 from pullpass.store.engine import Database
 from pullpass.store.schema import audit_chains as chains
 from pullpass.store.schema import audit_entries as entries
-from pullpass.store.schema import organizations
+from pullpass.store.schema import milliseconds, organizations
 
 # What a change does besides in its transaction, last of all.
 Recording = Callable[[AsyncConnection], Awaitable[None]]
 
 _CHUNK = 1000
 _SERVER = Actor("pullpass", "Pullpass")
+
+# The entries with times as they are in the rows.
+_AS_STORED = table(
+    entries.name,
+    *(column(each.name, BigInteger if each is entries.c.at else each.type) for each in entries.c),
+)
 
 _log = structlog.get_logger("pullpass.audit")
 
@@ -53,6 +60,9 @@ class AuditStore:
     def __init__(self, database: Database, signer: Signer) -> None:
         self._database = database
         self._signer = signer
+        self._heads: dict[str, Head] = {}
+        # The organizations whose chains other replicas extend as well: there it takes the lock.
+        self._shared: set[str] = set()
 
     def recording(self, events: Sequence[Event]) -> Recording:
         """Adds ``events`` within a transaction of somebody else's."""
@@ -68,6 +78,15 @@ class AuditStore:
         Raises:
             StoreUnavailable: the database cannot answer now.
         """
+        by_organization = _by_organization(events)
+        if by_organization.keys() <= self._heads.keys() - self._shared:
+            extensions = [
+                self._extension(organization, self._heads[organization], its)
+                for organization, its in by_organization.items()
+            ]
+            if await self._database.extend_chains(extensions):
+                self._heads.update({each.organization: each.after for each in extensions})
+                return
         async with self._database.write() as connection:
             await self._append(connection, events)
 
@@ -139,50 +158,69 @@ class AuditStore:
             return len(old)
 
     async def _append(self, connection: AsyncConnection, events: Iterable[Event]) -> None:
-        by_organization: dict[str, list[Event]] = {}
-        for event in events:
-            by_organization.setdefault(event.organization, []).append(event)
+        by_organization = _by_organization(events)
         locked = await _lock(connection, by_organization)
         if missing := sorted(by_organization.keys() - locked.keys()):
             for organization in missing:
                 await _begin(connection, organization)
             locked = await _lock(connection, by_organization)
-        rows: list[dict[str, Any]] = []
+        rows: list[EntryRow] = []
         for organization in sorted(by_organization):
             found, chain = by_organization[organization], locked[organization]
             if not self._is_whole(chain, found[0]):
                 chain = await _after_damage(connection, chain)
                 found.insert(0, _by_server(AuditAction.FIND_DAMAGE, organization, found[0].at))
-            sequence, hash_ = chain.sequence, chain.hash
-            for event in found:
-                sequence += 1
-                rows.append(self._row(event, sequence, hash_))
-                hash_ = rows[-1]["hash"]
-            seal = self._signer.sign(head_claim(organization, sequence, hash_))
+            before = Head(chain.sequence, chain.hash, chain.seal or b"")
+            extension = self._extension(organization, before, found)
+            rows += extension.rows
+            after = extension.after
             await connection.execute(
                 update(chains)
                 .where(chains.c.organization_id == organization)
-                .values(sequence=sequence, hash=hash_, seal=seal)
+                .values(sequence=after.sequence, hash=after.hash, seal=after.seal)
             )
+            self._note(before, extension)
         if rows:
-            await connection.execute(insert(entries), rows)
+            names = entries.c.keys()
+            values = [dict(zip(names, row, strict=True)) for row in rows]
+            await connection.execute(insert(_AS_STORED), values)
 
-    def _row(self, event: Event, sequence: int, before: bytes) -> dict[str, Any]:
-        document = event.document()
-        hash_ = next_hash(event.organization, sequence, before, document)
-        claim = entry_claim(event.organization, sequence, hash_, document)
-        return {
-            "organization_id": event.organization,
-            "sequence": sequence,
-            "at": event.at,
-            "action": event.action.value,
-            "user_id": event.actor.user_id,
-            "registry_id": short(event.registry_id),
-            "result": event.result.value,
-            "document": document,
-            "hash": hash_,
-            "seal": self._signer.sign(claim),
-        }
+    def _note(self, before: Head, extension: Extension) -> None:
+        """Remember where a chain will end, and whether others are busy with it too.
+
+        Should the transaction not be committed, the memory is wrong, and is found to be so.
+        """
+        organization = extension.organization
+        if self._heads.get(organization, before) == before:
+            self._shared.discard(organization)
+        else:
+            self._shared.add(organization)
+        self._heads[organization] = extension.after
+
+    def _extension(self, organization: str, before: Head, events: Sequence[Event]) -> Extension:
+        sequence, hash_ = before.sequence, before.hash
+        rows: list[EntryRow] = []
+        for event in events:
+            sequence += 1
+            document = event.document()
+            hash_ = next_hash(organization, sequence, hash_, document)
+            claim = entry_claim(organization, sequence, hash_, document)
+            rows.append(
+                (
+                    organization,
+                    sequence,
+                    milliseconds(event.at),
+                    event.action.value,
+                    event.actor.user_id,
+                    short(event.registry_id),
+                    event.result.value,
+                    document,
+                    hash_,
+                    self._signer.sign(claim),
+                )
+            )
+        seal = self._signer.sign(head_claim(organization, sequence, hash_))
+        return Extension(organization, before, Head(sequence, hash_, seal), rows)
 
     def _is_whole(self, chain: Chain, following: Event) -> bool:
         """Whether the end of the chain is where the server left it."""
@@ -190,6 +228,13 @@ class AuditStore:
             return following.action in (AuditAction.CREATE_ORGANIZATION, AuditAction.BEGIN_LOG)
         claim = head_claim(chain.organization, chain.sequence, chain.hash)
         return hmac.compare_digest(self._signer.sign(claim), chain.seal)
+
+
+def _by_organization(events: Iterable[Event]) -> dict[str, list[Event]]:
+    found: dict[str, list[Event]] = {}
+    for event in events:
+        found.setdefault(event.organization, []).append(event)
+    return found
 
 
 async def _after_damage(connection: AsyncConnection, chain: Chain) -> Chain:

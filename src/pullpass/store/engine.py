@@ -6,7 +6,7 @@ one SQL for both.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from sqlalchemy.dialects import sqlite as sqlite_sql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pullpass.domain.errors import InvalidInput
+from pullpass.store.audit_extension import Extension
 from pullpass.store.failures import translated
 from pullpass.store.sqlite import SqliteBackend
 
@@ -33,9 +34,12 @@ class Backend(Protocol):
     def dialect(self) -> Literal["sqlite", "postgresql"]: ...
     @property
     def probe(self) -> str: ...
+    @property
+    def errors(self) -> tuple[type[Exception], ...]: ...
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
     def write(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
     def migration(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
+    async def extend_chains(self, extensions: Sequence[Extension]) -> bool: ...
     async def close(self) -> None: ...
     def explain(self, error: Exception) -> str | None: ...
 
@@ -116,6 +120,18 @@ class Database:
         with translated(self._backend.explain):
             async with self._backend.migration() as connection:
                 yield connection
+
+    async def extend_chains(self, extensions: Sequence[Extension]) -> bool:
+        """Put entries at the ends of audit chains, in a transaction and as fast as it goes.
+
+        They are on disk where this returns True. False: nothing was done, since the end of a
+        chain is not where it was thought to be.
+
+        Raises:
+            StoreUnavailable: as :meth:`write`.
+        """
+        with translated(self._backend.explain, self._backend.errors):
+            return await self._backend.extend_chains(extensions)
 
     async def ping(self) -> None:
         """Ask the database for a sign of life.

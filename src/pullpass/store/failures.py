@@ -15,22 +15,26 @@ TIMED_OUT = "it did not answer in time"
 
 
 @contextmanager
-def translated(explain: Callable[[Exception], str | None]) -> Iterator[None]:
+def translated(
+    explain: Callable[[Exception], str | None], errors: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
     """Turn failures that pass by themselves, or that an operator mends, into StoreUnavailable.
 
-    ``explain`` gives the cause of a driver's error in plain words, or None for one that says
-    something else (a constraint, a mistake in our SQL), which passes unchanged.
+    ``errors`` are those of the driver itself. ``explain`` gives the cause of one, as it is or as
+    SQLAlchemy wraps it, in plain words, or None for one that says something else (a constraint, a
+    mistake in our SQL), which passes unchanged.
 
     Raises:
         StoreUnavailable: its message holds no address, no path and no parameter.
     """
+    failures: tuple[type[Exception], ...] = (exc.DBAPIError, OSError, *errors)
     try:
         yield
     except exc.IntegrityError:
         raise
     except exc.TimeoutError as error:
         raise _unavailable("all connections to it are in use") from error
-    except (exc.DBAPIError, OSError) as error:
+    except failures as error:
         reason = explain(error)
         if reason is None:
             raise

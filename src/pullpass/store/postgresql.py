@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -11,16 +12,20 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 from sqlalchemy import NullPool, event, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from pullpass.domain.errors import InvalidInput
+from pullpass.store.audit_extension import Extension, extend_postgresql
 from pullpass.store.failures import LOST, NO_TABLES, TIMED_OUT
 
 _CONNECT_SECONDS = 3.0
 _STATEMENT_SECONDS = 5.0
 _WAIT_SECONDS = 5.0
 _POOL_SIZE = 10
+# What was in use so short a time ago is taken to be still there, as between one write and the next
+# of a busy server.
+_SURE_SECONDS = 0.01
 # A replica that was frozen inside a transaction must not hold its row locks for ever.
 _IDLE_IN_TRANSACTION_SECONDS = 30
 # Any number that no other program takes: "pullpass" in ASCII.
@@ -56,6 +61,7 @@ class PostgresBackend:
 
     dialect: Literal["postgresql"] = "postgresql"
     probe = "SELECT 1"
+    errors = (asyncpg.PostgresError, asyncpg.InterfaceError)
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -72,7 +78,7 @@ class PostgresBackend:
             pool_size=_POOL_SIZE,
             max_overflow=0,
             pool_timeout=_WAIT_SECONDS,
-            pool_pre_ping=True,
+            pool_use_lifo=True,
             hide_parameters=True,
         )
         self._reader = self._engine.execution_options(
@@ -84,6 +90,8 @@ class PostgresBackend:
             poolclass=NullPool,
             hide_parameters=True,
         )
+        event.listen(self._engine.sync_engine, "checkin", _note_last_use)
+        event.listen(self._engine.sync_engine, "checkout", _try_out)
         for engine in (self._engine, self._patient):
             event.listen(engine.sync_engine, "handle_error", _drop_after_time_out)
 
@@ -106,6 +114,19 @@ class PostgresBackend:
             yield connection
             await connection.commit()
 
+    async def extend_chains(self, extensions: Sequence[Extension]) -> bool:
+        async with self._engine.connect() as connection:
+            pooled = await connection.get_raw_connection()
+            try:
+                return await extend_postgresql(pooled.driver_connection, extensions)
+            except asyncpg.IntegrityConstraintViolationError:
+                await connection.invalidate()
+                return False
+            except BaseException:
+                # A transaction may have been left open, or a statement unanswered.
+                await connection.invalidate()
+                raise
+
     async def close(self) -> None:
         await self._engine.dispose()
 
@@ -116,9 +137,9 @@ class PostgresBackend:
             return TIMED_OUT
         if isinstance(error, OSError):
             return "the database server cannot be reached"
-        if not isinstance(error, DBAPIError):
-            return None
-        cause = error.orig.__cause__ if error.orig else None
+        cause: BaseException | None = error
+        if isinstance(error, DBAPIError):
+            cause = error.orig.__cause__ if error.orig else None
         if isinstance(cause, asyncpg.InvalidCachedStatementError):
             return "its tables were just changed by a newer version; try again"
         state = getattr(cause, "sqlstate", None) or ""
@@ -128,12 +149,28 @@ class PostgresBackend:
         # asyncpg's own errors are about the connection, except those about an argument of ours.
         of_client = isinstance(cause, asyncpg.InterfaceError)
         about_argument = isinstance(cause, asyncpg.DataError)
-        if error.connection_invalidated or (of_client and not about_argument):
-            return LOST
-        return None
+        invalidated = getattr(error, "connection_invalidated", False)
+        return LOST if invalidated or (of_client and not about_argument) else None
 
     def __str__(self) -> str:
         return self._label
+
+
+def _note_last_use(_connection: Any, record: Any) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _try_out(connection: Any, record: Any, _proxy: Any) -> None:
+    """Ask whether the server is still there, as SQLAlchemy's ``pool_pre_ping`` would every time:
+    that takes longer than most of what is asked next.
+    """
+    used = record.info.get("used")
+    if used is None or time.monotonic() - used < _SURE_SECONDS:
+        return
+    try:
+        connection.ping()
+    except connection.dbapi.Error as error:
+        raise InvalidatePoolError from error
 
 
 def _drop_after_time_out(context: ExceptionContext) -> None:

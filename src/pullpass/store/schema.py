@@ -28,14 +28,19 @@ _MILLISECOND = timedelta(milliseconds=1)
 SortedText = Text().with_variant(Text(collation="C"), "postgresql")
 
 
+def milliseconds(moment: datetime) -> int:
+    """An aware time as whole milliseconds since 1970-01-01 UTC; finer parts are cut."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
 class Milliseconds(TypeDecorator[datetime]):
-    """An aware time, stored as whole milliseconds since 1970-01-01 UTC (finer parts are cut)."""
+    """An aware time, stored as :func:`milliseconds`."""
 
     impl = BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // _MILLISECOND
+        return None if value is None else milliseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         return None if value is None else _EPOCH + value * _MILLISECOND

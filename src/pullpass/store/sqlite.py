@@ -1,12 +1,12 @@
-"""What only SQLite needs: the file, its locks, and what its errors mean."""
+"""What only SQLite needs: connections, locks, and what its errors mean."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -15,23 +15,22 @@ from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from pullpass.store.audit_extension import Extension, extend_sqlite
 from pullpass.store.failures import LOST, NO_TABLES, TIMED_OUT
+from pullpass.store.sqlite_file import (
+    PRAGMAS,
+    FileReplaced,
+    create_file,
+    device_and_inode,
+    identity,
+)
+from pullpass.store.sqlite_writer import OneHopWriter
 
 _BUSY_SECONDS = 2.0
 _MIGRATION_BUSY_SECONDS = 60.0
 _WAIT_SECONDS = 5.0
 _POOL_SIZE = 5
-_FILES = ("", "-wal", "-shm")
 _BEGIN = "pullpass_begin"
-_REPLACED = "the database file was removed or replaced"
-_PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
-    # In WAL mode, NORMAL could lose the last acknowledged writes on a power cut.
-    "PRAGMA synchronous = FULL",
-    "PRAGMA foreign_keys = ON",
-    # Opens the log and its index now, so that all three files are known from here on.
-    "SELECT count(*) FROM sqlite_schema",
-)
 
 # https://www.sqlite.org/rescode.html, by primary code.
 _REASONS = {
@@ -50,26 +49,21 @@ _REASONS = {
     sqlite3.SQLITE_NOTADB: "the database file is not a SQLite database",
 }
 
-# Device and inode of the database, its write-ahead log and the log's index.
-_Identity = tuple[tuple[int, int] | None, ...]
-
-
-class FileReplaced(OSError):
-    """The path no longer leads to the files that the connection has open."""
-
 
 class SqliteBackend:
     """A database file and its connections."""
 
     dialect: Literal["sqlite"] = "sqlite"
     probe = "SELECT count(*) FROM sqlite_schema"
+    errors = (sqlite3.Error,)
 
     def __init__(self, path: Path) -> None:
-        _create_file(path)
+        create_file(path)
         # SQLite resolves links too, and puts its log beside what they lead to.
         self._path = path.resolve()
         self._engine = _create_engine(self._path, busy_seconds=_BUSY_SECONDS)
         self._writer = _writing(self._engine)
+        self._one_hop = OneHopWriter(self._path, busy_seconds=_BUSY_SECONDS)
         # SQLite's own waiting for the write lock is neither fair nor short.
         self._write_lock = asyncio.Lock()
 
@@ -80,13 +74,15 @@ class SqliteBackend:
 
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        async with asyncio.timeout(_WAIT_SECONDS):
-            await self._write_lock.acquire()
-        try:
-            async with self._commit(self._writer) as connection:
-                yield connection
-        finally:
-            self._write_lock.release()
+        async with self._alone(), self._commit(self._writer) as connection:
+            yield connection
+
+    async def extend_chains(self, extensions: Sequence[Extension]) -> bool:
+        async with self._alone():
+            try:
+                return await self._one_hop.transact(partial(extend_sqlite, extensions=extensions))
+            except sqlite3.IntegrityError:
+                return False
 
     @contextlib.asynccontextmanager
     async def migration(self) -> AsyncIterator[AsyncConnection]:
@@ -98,6 +94,7 @@ class SqliteBackend:
             await patient.dispose()
 
     async def close(self) -> None:
+        await self._one_hop.close()
         await self._engine.dispose()
 
     @staticmethod
@@ -109,17 +106,25 @@ class SqliteBackend:
             return TIMED_OUT
         if isinstance(error, OSError):
             return f"the database file cannot be used ({error.strerror or 'unknown reason'})"
-        if not isinstance(error, DBAPIError):
-            return None
-        if "no such table" in str(error.orig):
+        of_driver = error.orig if isinstance(error, DBAPIError) else error
+        if "no such table" in str(of_driver):
             return NO_TABLES
-        code = getattr(error.orig, "sqlite_errorcode", None)
+        code = getattr(of_driver, "sqlite_errorcode", None)
         if code is not None:
             return _REASONS.get(code & 0xFF)
-        return LOST if error.connection_invalidated else None
+        return LOST if getattr(error, "connection_invalidated", False) else None
 
     def __str__(self) -> str:
         return f"sqlite:///{self._path}"
+
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        async with asyncio.timeout(_WAIT_SECONDS):
+            await self._write_lock.acquire()
+        try:
+            yield
+        finally:
+            self._write_lock.release()
 
     @contextlib.asynccontextmanager
     async def _commit(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
@@ -128,16 +133,8 @@ class SqliteBackend:
             yield connection
             await connection.commit()
             # Only now is it sure that the write went to a file that others can still find.
-            if connection.info["identity"] != _identity(self._path):
-                raise FileReplaced(_REPLACED)
-
-
-def _create_file(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # O_EXCL, since closing a file that is there already would drop the POSIX locks that this
-    # process holds on it (https://www.sqlite.org/howtocorrupt.html section 2.2).
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            if connection.info["identity"] != identity(self._path):
+                raise FileReplaced()
 
 
 def _create_engine(path: Path, *, busy_seconds: float) -> AsyncEngine:
@@ -157,26 +154,26 @@ def _create_engine(path: Path, *, busy_seconds: float) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def before_connect(_dialect: Any, record: Any, _arguments: Any, _options: Any) -> None:
-        record.info["opening"] = _device_and_inode(str(path))
+        record.info["opening"] = device_and_inode(str(path))
 
     @event.listens_for(engine.sync_engine, "connect")
     def after_connect(connection: Any, record: Any) -> None:
         cursor = connection.cursor()
-        for statement in _PRAGMAS:
+        for statement in PRAGMAS:
             cursor.execute(statement)
         cursor.close()
-        identity = _identity(path)
-        if identity[0] is None or identity[0] != record.info["opening"]:
-            raise FileReplaced(_REPLACED)
-        record.info["identity"] = identity
+        found = identity(path)
+        if found[0] is None or found[0] != record.info["opening"]:
+            raise FileReplaced
+        record.info["identity"] = found
         record.info["unused"] = True
 
     @event.listens_for(engine.sync_engine, "checkout")
     def on_checkout(_connection: Any, record: Any, _proxy: Any) -> None:
         just_opened = record.info.pop("unused", False)
-        if record.info["identity"] != _identity(path):
+        if record.info["identity"] != identity(path):
             # The pool opens another connection, but does not try for ever.
-            raise FileReplaced(_REPLACED) if just_opened else DisconnectionError(_REPLACED)
+            raise FileReplaced() if just_opened else DisconnectionError()
 
     @event.listens_for(engine.sync_engine, "invalidate")
     def on_invalidate(connection: Any, _record: Any, _error: Any) -> None:
@@ -197,15 +194,3 @@ def _create_engine(path: Path, *, busy_seconds: float) -> AsyncEngine:
 def _writing(engine: AsyncEngine) -> AsyncEngine:
     """The same engine, its transactions beginning with the write lock."""
     return engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-
-
-def _identity(path: Path) -> _Identity:
-    return tuple(_device_and_inode(f"{path}{suffix}") for suffix in _FILES)
-
-
-def _device_and_inode(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
