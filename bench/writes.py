@@ -1,0 +1,138 @@
+"""Durable record creations, beside the database's own bare inserts of such rows.
+
+    python -m bench.writes [SECONDS [RECORDS...]]
+
+Creations go over HTTP with 64 connections of wrk, sealed and audited, into an organization with no
+records (1,000,000 by argument). The peer puts equal rows into the same table, each in a transaction
+of its own that reaches the disk: on PostgreSQL by pgbench with 64 connections, on SQLite, which has
+one writer at a time, by one process without HTTP. In turn, three times; ``ratio`` of the medians.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.load import CONNECTIONS, load, require_wrk
+from bench.places import Place, places
+from bench.report import show
+from tests.parts.postgres import require_postgres
+from tests.parts.server import PullpassServer, pullpass_server
+
+ROUNDS = 3
+_COLUMNS = (
+    "organization_id, id, registry, prefix, type, enable_ci, sealed_creds, created_at, created_by,"
+    " version"
+)
+_SEALED_BYTES = 120
+
+
+def script(folder: Path, number: int) -> Path:
+    """What tells wrk to create records that were never there before."""
+    path = folder / f"create-{number}.lua"
+    path.write_text(
+        "local n = 0\n"
+        'wrk.headers["Content-Type"] = "application/json"\n'
+        "request = function()\n"
+        "  n = n + 1\n"
+        f'  local id = "new-{number}-" .. n\n'
+        '  local creds = \'"creds":{"username":"bot","password":"secret"}\'\n'
+        '  local body = \'{"id":"\' .. id .. \'","registry":"new.example.com/\' .. id\n'
+        '    .. \'","type":"basic",\' .. creds .. \'}\'\n'
+        '  return wrk.format("POST", "/orgs/acme/registries", nil, body)\n'
+        "end\n"
+    )
+    return path
+
+
+def bare_sqlite(place: Place, number: int, seconds: float) -> float:
+    connection = sqlite3.connect(place.folder / "pullpass.db", isolation_level=None, timeout=30)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("INSERT OR IGNORE INTO organizations VALUES ('bare', 'Bare', 0, 'bench')")
+    insert = f"INSERT INTO records ({_COLUMNS}) VALUES ({', '.join('?' * 10)})"
+    count, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        count += 1
+        name = f"bare-{number}-{count}"
+        sealed = os.urandom(_SEALED_BYTES)
+        row = ("bare", name, name, f"bare.example.com/{name}", "basic", False, sealed, 0, "x", 1)
+        connection.execute(insert, row)
+    taken = time.perf_counter() - began
+    connection.close()
+    return count / taken
+
+
+def bare_postgresql(place: Place, number: int, seconds: float) -> float:
+    url = place.env["PULLPASS_DATABASE"]
+    program = require_postgres() / "pgbench"
+    statements = place.folder / f"bare-{number}.sql"
+    name = f"'bare-{number}-' || :client_id || '-' || :a || '-' || :b"
+    statements.write_text(
+        "\\set a random(1, 2000000000)\n\\set b random(1, 2000000000)\n"
+        f"INSERT INTO records ({_COLUMNS}) VALUES ('bare', {name}, {name}, "
+        f"'bare.example.com/' || {name}, 'basic', false, "
+        f"decode(repeat('ab', {_SEALED_BYTES}), 'hex'), 0, 'x', 1);\n"
+    )
+    said = subprocess.run(
+        [
+            *(program, "--no-vacuum", "--protocol=prepared", f"--client={CONNECTIONS}"),
+            *(f"--time={max(1, round(seconds))}", f"--file={statements}", url),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    found = re.search(r"tps = ([\d.]+)", said)
+    assert found is not None, said
+    return float(found[1])
+
+
+def measure(place: Place, seconds: float) -> dict[str, float]:
+    bare = bare_sqlite if place.name == "sqlite" else bare_postgresql
+    with pullpass_server(place.folder, env=place.env, admin_token=place.token) as server:
+        created, peers, slowest = [], [], []
+        _create(server, place, 0, 1)
+        for number in range(1, ROUNDS + 1):
+            rate, p99 = _create(server, place, number, seconds)
+            created.append(rate)
+            slowest.append(p99)
+            peers.append(bare(place, number, seconds))
+    ours, peer = statistics.median(created), statistics.median(peers)
+    return {
+        "created_per_second": round(ours),
+        "bare_per_second": round(peer),
+        "ratio": round(ours / peer, 2),
+        "p99_ms": round(statistics.median(slowest), 1),
+    }
+
+
+def _create(
+    server: PullpassServer, place: Place, number: int, seconds: float
+) -> tuple[float, float]:
+    found = load(server, "/", seconds, script(place.folder, number))
+    return found.per_second, found.p99_ms
+
+
+def main() -> None:
+    require_wrk()
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3
+    sizes = [int(each) for each in sys.argv[2:]] or [0]
+    result: dict[str, dict[str, float]] = {}
+    with places() as room:
+        for kind in ("sqlite", "postgresql"):
+            for count in sizes:
+                place = room.make(kind, count)
+                if kind == "postgresql":
+                    room.sql(place, "INSERT INTO organizations VALUES ('bare', 'Bare', 0, 'bench')")
+                result[f"{kind} {count}"] = measure(place, seconds)
+    show(result)
+
+
+if __name__ == "__main__":
+    main()
