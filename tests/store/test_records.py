@@ -182,6 +182,26 @@ async def test_many_gives_what_is_there(records: RecordStore) -> None:
     assert await records.many("acme", []) == {}
 
 
+async def test_some_are_found_by_id_by_prefix_and_by_their_wildcard(records: RecordStore) -> None:
+    for record_id, registry in (
+        ("one", "ghcr.io"),
+        ("two", "ghcr.io/acme"),
+        ("star", "*.example.com/team"),
+        ("middle", "a.*.example.com"),
+        ("other", "quay.io"),
+    ):
+        await records.create("acme", a_record(record_id, registry), b"sealed", now=NOW)
+    await records.create("globex", a_record("theirs", "*.example.com/team"), None, now=NOW)
+    head, found = await records.some("acme", ids=["other", "none"], prefixes=["ghcr.io/acme"])
+    assert {stored.record.id for stored in found} == {"two", "other"}
+    assert {stored.sealed for stored in found} == {b"sealed"}
+    assert head == await records.revision("acme")
+    head, found = await records.wildcards("acme")
+    assert {stored.record.id for stored in found} == {"star", "middle"}
+    assert head == await records.revision("acme")
+    assert await records.some("acme", ids=[], prefixes=[]) == (head, [])
+
+
 async def test_the_stream_is_one_state_of_all_records(
     records: RecordStore, database: Database, replica: Database
 ) -> None:

@@ -114,7 +114,7 @@ class CredentialService:
     async def _for_image(
         self, caller: Caller, reference: ImageReference, cluster: str | None
     ) -> Delivery:
-        snapshot = await self._snapshots.get(caller.organization)
+        snapshot = await self._snapshots.about(caller.organization, image=reference)
         record = snapshot.index.match(reference).winner
         if record is None:
             raise NotFound(
@@ -122,7 +122,7 @@ class CredentialService:
                 "Images without a record are pulled anonymously.",
                 code="no_match",
             )
-        held = await self.hold(caller, record.id)
+        held = await self._hold(caller, record.id, snapshot)
         return await self._deliver(caller, held, cluster, reference.host)
 
     async def for_images(self, caller: Caller, images: Sequence[str]) -> list[ImageDelivery]:
@@ -242,7 +242,10 @@ class CredentialService:
         Raises:
             NotFound: no such record.
         """
-        snapshot = await self._snapshots.get(caller.organization)
+        snapshot = await self._snapshots.about(caller.organization, record_id=record_id)
+        return await self._hold(caller, record_id, snapshot)
+
+    async def _hold(self, caller: Caller, record_id: str, snapshot: Snapshot) -> Held:
         record = snapshot.builtins.get(record_id)
         if record is not None:
             return Held(caller.organization, record, None)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 
 from pullpass.broker.builtins import BuiltinRecords
 from pullpass.broker.follower import Follower
+from pullpass.domain.image import ImageReference
 from pullpass.domain.matching import MatchIndex
+from pullpass.domain.prefix import RegistryPrefix
 from pullpass.domain.record import Record
 from pullpass.store.changes import Change, organization_feed
 from pullpass.store.records import RecordStore, StoredRecord
+
+# Seconds: far more than it takes to load as many records as most organizations have.
+_PATIENCE = 0.5
 
 
 class Snapshot:
@@ -81,7 +87,14 @@ class Snapshots:
         self._follower = follower
         self._builtins = builtins
         self._loaded: dict[str, Snapshot] = {}
-        self._loading: dict[str, asyncio.Lock] = {}
+        self._loading: dict[str, asyncio.Task[None]] = {}
+        self._wildcards: dict[str, tuple[int, list[StoredRecord]]] = {}
+
+    async def close(self) -> None:
+        """Stop loading."""
+        for loading in self._loading.values():
+            loading.cancel()
+        await asyncio.gather(*self._loading.values(), return_exceptions=True)
 
     async def get(self, organization: str) -> Snapshot:
         """The organization's snapshot, at most a second old.
@@ -90,16 +103,66 @@ class Snapshots:
             StoreUnavailable: it is not loaded, or too old, and the database does not answer.
         """
         if organization not in self._loaded:
-            async with self._loading.setdefault(organization, asyncio.Lock()):
-                if organization not in self._loaded:
-                    await self._load(organization)
+            await asyncio.shield(self._begin_loading(organization))
         await self._follower.ensure_fresh()
         return self._loaded[organization]
+
+    async def about(
+        self,
+        organization: str,
+        *,
+        image: ImageReference | None = None,
+        record_id: str | None = None,
+    ) -> Snapshot:
+        """As :meth:`get`; but while many records are being loaded, a snapshot that is whole only
+        as far as that image, or that record, is concerned.
+        """
+        if organization not in self._loaded:
+            loading = self._begin_loading(organization)
+            await asyncio.wait({loading}, timeout=_PATIENCE)
+            if not loading.done():
+                ids = [record_id] if record_id is not None else []
+                return await self._part(organization, ids, _holding(image) if image else [])
+        return await self.get(organization)
 
     async def refresh(self, organization: str) -> None:
         """Make a change that was just committed visible in this process at once."""
         if organization in self._loaded:
             await self._follower.catch_up()
+
+    def _begin_loading(self, organization: str) -> asyncio.Task[None]:
+        loading = self._loading.get(organization)
+        if loading is None:
+            loading = asyncio.create_task(self._load(organization))
+            self._loading[organization] = loading
+            loading.add_done_callback(partial(self._end_loading, organization))
+        return loading
+
+    def _end_loading(self, organization: str, loading: asyncio.Task[None]) -> None:
+        self._loading.pop(organization, None)
+        self._wildcards.pop(organization, None)
+        # Whoever still waits gets to know the failure, and whoever asks next begins anew.
+        if not loading.cancelled():
+            loading.exception()
+
+    async def _part(
+        self, organization: str, ids: Collection[str], prefixes: Collection[str]
+    ) -> Snapshot:
+        # With what may hide a built-in record, so that none shows that should not.
+        head, found = await self._records.some(
+            organization,
+            ids={*ids, *(record.id for record in self._builtins)},
+            prefixes={*prefixes, *(str(record.prefix) for record in self._builtins)},
+        )
+        wildcards = self._wildcards.get(organization)
+        if wildcards is None or wildcards[0] != head:
+            wildcards = await self._records.wildcards(organization)
+            self._wildcards[organization] = wildcards
+        snapshot = Snapshot(self._builtins)
+        for stored in (*wildcards[1], *found):
+            snapshot.put(stored)
+        snapshot.show_builtins()
+        return snapshot
 
     async def _load(self, organization: str) -> None:
         # The revision is read first: a change made while loading is then applied again.
@@ -129,3 +192,11 @@ class Snapshots:
         for stored in current.values():
             snapshot.put(stored)
         snapshot.show_builtins()
+
+
+def _holding(image: ImageReference) -> list[str]:
+    """Every prefix without a `*` that would hold ``image``, as records are stored by it."""
+    if not image.host:
+        return []
+    path = image.path
+    return [str(RegistryPrefix(image.host, path[:depth])) for depth in range(len(path) + 1)]

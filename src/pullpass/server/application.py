@@ -123,6 +123,7 @@ async def open_application(
         rate = RateLimit(settings.requests_per_second, settings.request_burst, time.monotonic)
         sessions = Sessions(identity_store, feed, follower, rate, utc_now)
         snapshots = Snapshots(record_store, follower, builtins, issuer.forget)
+        stack.push_async_callback(snapshots.close)
         await sessions.start()
         await follower.catch_up()
         credentials = CredentialService(snapshots, record_store, builtins, vault, issuer, audit)

@@ -81,6 +81,33 @@ class RecordStore:
                     found[row.id] = StoredRecord(_record(row), row.sealed_creds)
         return found
 
+    async def some(
+        self, organization: str, *, ids: Collection[str], prefixes: Collection[str]
+    ) -> tuple[int, list[StoredRecord]]:
+        """Those with one of the ids or prefixes, and the head of the change feed with them."""
+        return await self._found(
+            organization, records.c.id.in_(ids) | records.c.prefix.in_(prefixes)
+        )
+
+    async def wildcards(self, organization: str) -> tuple[int, list[StoredRecord]]:
+        """Those whose prefix has a `*`, and the head of the change feed with them."""
+        # From the index of prefixes alone: the records themselves may be many times as large.
+        inner = select(records.c.prefix).where(
+            records.c.organization_id == organization, records.c.prefix.contains("*")
+        )
+        return await self._found(organization, records.c.prefix.in_(inner))
+
+    async def _found(
+        self, organization: str, condition: ColumnElement[bool]
+    ) -> tuple[int, list[StoredRecord]]:
+        query = select(*_COLUMNS, records.c.sealed_creds).where(
+            records.c.organization_id == organization, condition
+        )
+        async with self._database.read() as connection:
+            head = await head_of(connection, organization_feed(organization))
+            rows = await connection.execute(query)
+            return head, [StoredRecord(_record(row), row.sealed_creds) for row in rows]
+
     async def page(
         self,
         organization: str,
