@@ -44,7 +44,7 @@ def load(
     connections: int = CONNECTIONS,
 ) -> Load:
     """So many connections for so long; with a wrk ``script`` that says what each asks for."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency"]
     command += ["-s", str(script)] if script is not None else []
     command += ["-H", f"Authorization: Bearer {server.admin_token}", server.url + path]
     before = processor_seconds(server)
