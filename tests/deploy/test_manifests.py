@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -47,6 +48,10 @@ VARIANTS = [
         *("--set", "config.configMap=conf,config.secret=passwords", "--set", "tls.secret=tls"),
         *("--set", "ambientIdentity=true", "--set", "allowNetworks={10.0.0.0/8,fd00::/8}"),
         *("--set-json", 'extraEnv=[{"name": "AWS_REGION", "value": "eu-central-1"}]'),
+    ),
+    (
+        *(*SERVER, "--set", "database.secret=pullpass-server,serviceAccount.mountToken=true"),
+        *("--set", "masterKeyUri=hcvault://vault.example.com/transit/keys/pullpass"),
     ),
     (
         *(
@@ -193,6 +198,7 @@ def test_the_chart_has_the_same_policy_as_the_plain_manifests() -> None:
         (SERVER, "allowNetworks={intranet}", "allowNetworks"),
         (SERVER, "database.url=postgresql://", "url"),
         (SERVER, "persistence.size=much", "size"),
+        (SERVER, "masterKeyUri=https://vault.example.com", "masterKeyUri"),
     ],
 )
 def test_values_that_cannot_be_are_refused_by_name(
@@ -215,6 +221,17 @@ def test_the_server_keeps_its_data_in_a_database_or_on_a_volume() -> None:
     }
     assert in_database["Deployment"]["spec"]["replicas"] == 2
     assert "PersistentVolumeClaim" not in in_database
+    assert "PULLPASS_MASTER_KEY_FILE" in json.dumps(in_database["Deployment"])
+
+
+def test_a_wrapped_master_key_needs_no_file() -> None:
+    uri = "hcvault://vault.example.com/transit/keys/pullpass"
+    text = rendered(
+        *SERVER, "--set", "database.secret=pullpass-server", "--set", f"masterKeyUri={uri}"
+    )
+    assert f'value: "{uri}"' in text
+    assert "PULLPASS_MASTER_KEY_FILE" not in text
+    assert "master-key" not in text
 
 
 def test_the_ingress_lets_everything_in_but_the_metrics() -> None:
