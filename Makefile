@@ -10,7 +10,7 @@ SOAK_ARGS ?=
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-.PHONY: help run test test-agent faults soak demo screenshots check lint types fmt environment kube-assets test-scale clean
+.PHONY: help run test test-web test-agent faults soak demo screenshots check lint types fmt environment kube-assets test-scale clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,11 @@ PYTEST := "$(VENV)/bin/pytest" --numprocesses auto --dist loadfile
 
 test: $(READY) ## the tests, against real registries and databases (PYTEST_ARGS="-k match")
 	@scripts/test-tools.sh
-	@exec $(PYTEST) --ignore tests/agent --ignore tests/faults $(PYTEST_ARGS)
+	@exec $(PYTEST) --ignore tests/web --ignore tests/agent --ignore tests/faults $(PYTEST_ARGS)
+
+test-web: $(READY) ## the tests of the web page, in a real browser
+	@scripts/test-tools.sh
+	@exec $(PYTEST) tests/web $(PYTEST_ARGS)
 
 test-agent: $(READY) ## the tests of the cluster agent, against a real API server where there is one
 	@scripts/test-tools.sh
