@@ -39,7 +39,7 @@ class Auditor:
         self._store = store
         self._clock = clock
         self._status_of = status_of
-        self._reads: GroupCommit[Event] = GroupCommit(store.append)
+        self._reads = GroupCommit(self._append, _overload)
 
     async def close(self) -> None:
         """Return when nothing is left to write."""
@@ -56,19 +56,43 @@ class Auditor:
         details: Mapping[str, str] | None = None,
     ) -> Recording:
         """What a store writes with the change itself, into the log of each organization."""
-        return self._store.recording(
+        return self.recording(
             [
-                self._event(
+                self.change_event(
                     principal,
                     organization,
                     action,
                     registry_id=registry_id,
                     subject_id=subject_id,
-                    details=details or {},
+                    details=details,
                 )
                 for organization in organizations
             ]
         )
+
+    def change_event(
+        self,
+        principal: Principal,
+        organization: str,
+        action: AuditAction,
+        *,
+        registry_id: str | None = None,
+        subject_id: str | None = None,
+        details: Mapping[str, str] | None = None,
+    ) -> Event:
+        """A change that is made now, for :meth:`recording`."""
+        return self._event(
+            principal,
+            organization,
+            action,
+            registry_id=registry_id,
+            subject_id=subject_id,
+            details=details or {},
+        )
+
+    def recording(self, events: Sequence[Event]) -> Recording:
+        """What a store writes with several changes, in their order."""
+        return self._store.recording(events)
 
     async def delivered(
         self, caller: Caller, asked: Asked, record: Record, credential: Credential | None
@@ -141,6 +165,10 @@ class Auditor:
         )
         await self._reads.append(event)
 
+    async def _append(self, events: Sequence[Event]) -> Sequence[None]:
+        await self._store.append(events)
+        return [None] * len(events)
+
     def _event(
         self,
         principal: Principal,
@@ -174,6 +202,13 @@ class Auditor:
             user_agent=origin.user_agent,
             details=details,
         )
+
+
+def _overload() -> Unavailable:
+    return Unavailable(
+        "The audit log cannot be written as fast as credentials are asked for. Try again.",
+        code="audit_overloaded",
+    )
 
 
 class AuditLog:

@@ -33,6 +33,11 @@ class _Watch:
     apply: Apply
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def move(self, revision: int) -> None:
+        self.applied = revision
+        self.moved.set()
+        self.moved = asyncio.Event()
+
 
 class Follower:
     """Polls the change feed; ``run`` is the background task, ``catch_up`` asks for it now."""
@@ -86,6 +91,21 @@ class Follower:
         if not self.fresh:
             await self.catch_up()
 
+    async def advance(self, feed: str, first: int, last: int, apply: Callable[[], None]) -> None:
+        """Return when what this process itself committed to ``feed``, at ``first`` up to ``last``,
+        has been applied: by ``apply``, where it comes next, without asking the database.
+
+        Raises:
+            StoreUnavailable: there is more to apply, and the database does not answer.
+        """
+        async with self._lock:
+            watch = self._watches[feed]
+            if watch.applied == first - 1:
+                apply()
+                watch.move(last)
+                return
+        await self.catch_up()
+
     async def catch_up(self) -> None:
         """Return when a poll that began after this call has been applied.
 
@@ -111,10 +131,8 @@ class Follower:
             behind = head < watch.applied
             changes = None if behind else await self._feed.since(name, watch.applied)
             await watch.apply(changes)
-            watch.applied = max(head, changes[-1].revision) if changes else head
             # A watch that was replaced meanwhile still has those who wait for it.
-            watch.moved.set()
-            watch.moved = asyncio.Event()
+            watch.move(max(head, changes[-1].revision) if changes else head)
 
     async def run(self) -> None:
         """Poll until cancelled. An unreachable database is logged once, and once when back."""

@@ -14,36 +14,47 @@ from typing import Generic, TypeVar
 from pullpass.domain.errors import Unavailable
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _MOST_WAITING = 10_000
 _MOST_AT_ONCE = 1_000
 
 
-class GroupCommit(Generic[T]):
-    """``write`` puts a batch on disk, whole or not at all."""
+class GroupCommit(Generic[T, R]):
+    """``write`` puts a batch on disk, whole or not at all, and says what came of each.
 
-    def __init__(self, write: Callable[[Sequence[T]], Awaitable[None]]) -> None:
+    ``overload``: what is raised where too many are waiting.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[Sequence[T]], Awaitable[Sequence[R]]],
+        overload: Callable[[], Unavailable],
+    ) -> None:
         self._write = write
-        self._waiting: deque[tuple[T, asyncio.Future[None]]] = deque()
+        self._overload = overload
+        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._writer: asyncio.Task[None] | None = None
 
-    async def append(self, item: T) -> None:
-        """Return when ``item`` is on disk.
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being written or waits for it."""
+        return self._writer is None
+
+    async def append(self, item: T) -> R:
+        """What came of ``item``, when it is on disk. It gets there also if nobody waits any more.
 
         Raises:
-            Unavailable: too many are waiting (`audit_overloaded`).
+            Unavailable: too many are waiting.
             Whatever ``write`` raised for the batch that ``item`` was in.
         """
         if len(self._waiting) >= _MOST_WAITING:
-            raise Unavailable(
-                "The audit log cannot be written as fast as credentials are asked for. Try again.",
-                code="audit_overloaded",
-            )
-        written = asyncio.get_running_loop().create_future()
+            raise self._overload()
+        written: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, written))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_all())
-        await written
+        return await written
 
     async def close(self) -> None:
         """Return when all that was appended is written, or has failed."""
@@ -60,20 +71,21 @@ class GroupCommit(Generic[T]):
     async def _write_some(self) -> None:
         count = min(len(self._waiting), _MOST_AT_ONCE)
         batch = [self._waiting.popleft() for _ in range(count)]
+        outcomes: Sequence[R] = ()
         failure: BaseException | None = None
         try:
-            await self._write([item for item, _ in batch])
+            outcomes = await self._write([item for item, _ in batch])
         except Exception as error:
-            # Whatever it was, those who wait get to know it, and hand nothing out.
+            # Whatever it was, those who wait get to know it, and answer nothing else.
             failure = error
         except BaseException:
             failure = asyncio.CancelledError()
             raise
         finally:
-            for _, written in batch:
+            for number, (_, written) in enumerate(batch):
                 if written.done():
                     continue
                 if failure is None:
-                    written.set_result(None)
+                    written.set_result(outcomes[number])
                 else:
                     written.set_exception(failure)

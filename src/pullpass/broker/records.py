@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pullpass.broker.audit import Auditor, given_fields
 from pullpass.broker.builtins import refuse_change
 from pullpass.broker.clock import Clock
+from pullpass.broker.creations import Creations
 from pullpass.broker.issuing import Ending, Issuer
 from pullpass.broker.snapshots import Snapshots
 from pullpass.broker.vault import Vault
@@ -31,6 +32,7 @@ from pullpass.domain.record_types import TYPE_RULES
 from pullpass.sealing.keyring import SealBroken
 from pullpass.store.audit import Recording
 from pullpass.store.checks import CheckStore
+from pullpass.store.record_creation import NewRecord
 from pullpass.store.records import RecordStore, StoredRecord
 
 _LIST_CHUNK = 1000
@@ -66,6 +68,11 @@ class RecordService:
         self._snapshots = snapshots
         self._vault = vault
         self._clock = clock
+        self._creations = Creations(records, snapshots, audit, clock)
+
+    async def close(self) -> None:
+        """Return when nothing is left to write."""
+        await self._creations.close()
 
     async def get(self, caller: Caller, record_id: str) -> Record:
         """The record with its status. Raises NotFound where the organization has none such."""
@@ -115,18 +122,16 @@ class RecordService:
             Conflict: the id, or the normalized prefix, is taken in this organization.
         """
         draft = await self.draft(caller, fields)
-        now = self._clock()
-        record = draft.record(created_at=now, created_by=caller.user_id)
+        record = draft.record(created_at=self._clock(), created_by=caller.user_id)
         sealed = await self._vault.seal(caller.organization, draft.id, draft.creds)
-        created = await self._records.create(
+        event = self._audit.change_event(
+            caller.principal,
             caller.organization,
-            record,
-            sealed,
-            now=now,
-            audit=self._recording(caller, AuditAction.CREATE_REGISTRY, draft.id, fields),
+            AuditAction.CREATE_REGISTRY,
+            registry_id=draft.id,
+            details=given_fields(fields),
         )
-        await self._snapshots.refresh(caller.organization)
-        return created
+        return await self._creations.create(caller.organization, NewRecord(record, sealed, event))
 
     async def draft(self, caller: Caller, fields: Mapping[str, object]) -> Draft:
         """What :meth:`create` would store; raises what can be known without storing it."""

@@ -130,6 +130,23 @@ class Snapshots:
         if organization in self._loaded:
             await self._follower.catch_up()
 
+    async def add(self, organization: str, created: Sequence[StoredRecord]) -> None:
+        """Make records visible at once that were just created in one transaction, in the order of
+        their versions.
+        """
+        if not created or organization not in self._loaded:
+            return
+
+        def put() -> None:
+            snapshot = self._loaded[organization]
+            for stored in created:
+                snapshot.put(stored)
+                self._on_change(organization, stored.record.id)
+            snapshot.show_builtins()
+
+        versions = created[0].record.version, created[-1].record.version
+        await self._follower.advance(organization_feed(organization), *versions, put)
+
     def _begin_loading(self, organization: str) -> asyncio.Task[None]:
         loading = self._loading.get(organization)
         if loading is None:

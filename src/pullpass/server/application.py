@@ -127,10 +127,10 @@ async def open_application(
         await sessions.start()
         await follower.catch_up()
         credentials = CredentialService(snapshots, record_store, builtins, vault, issuer, audit)
+        records = RecordService(record_store, check_store, snapshots, vault, issuer, audit, utc_now)
+        stack.push_async_callback(records.close)
         services = Services(
-            records=RecordService(
-                record_store, check_store, snapshots, vault, issuer, audit, utc_now
-            ),
+            records=records,
             credentials=credentials,
             checks=CheckService(credentials, check_store, Prober(guard), audit, utc_now),
             clusters=ClusterService(

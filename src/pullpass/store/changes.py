@@ -10,7 +10,7 @@ PostgreSQL's language and are distributed.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -99,18 +99,42 @@ async def announce(
 
     To be called before anything else in the transaction reads or writes: see above.
     """
+    revision = await advance(connection, feed, 1)
+    await list_changes(connection, feed, revision, kind, [subject], now)
+    return revision
+
+
+async def advance(connection: AsyncConnection, feed: str, count: int) -> int:
+    """Add ``count`` revisions to ``feed``, each of which :func:`list_changes` needs; returns the
+    last one. As :func:`announce`, the first time in a transaction. Then also less, to give back.
+    """
     counter = (
         engine.insert(connection, schema.feeds)
-        .values(feed=feed, revision=1)
+        .values(feed=feed, revision=count)
         .on_conflict_do_update(
-            index_elements=[schema.feeds.c.feed], set_={"revision": schema.feeds.c.revision + 1}
+            index_elements=[schema.feeds.c.feed],
+            set_={"revision": schema.feeds.c.revision + count},
         )
         .returning(schema.feeds.c.revision)
     )
     revision: int = (await connection.execute(counter)).scalar_one()
-    change = {"feed": feed, "revision": revision, "kind": kind, "subject": subject, "at": now}
-    await connection.execute(insert(schema.changes).values(change))
     return revision
+
+
+async def list_changes(
+    connection: AsyncConnection,
+    feed: str,
+    first: int,
+    kind: str,
+    subjects: Sequence[str],
+    now: datetime,
+) -> None:
+    """Say what changed at revision ``first`` of ``feed`` and at those after it."""
+    rows = [
+        {"feed": feed, "revision": revision, "kind": kind, "subject": subject, "at": now}
+        for revision, subject in enumerate(subjects, first)
+    ]
+    await connection.execute(insert(schema.changes), rows)
 
 
 async def head_of(connection: AsyncConnection, feed: str) -> int:

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
-from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pullpass.domain import timestamp
 from pullpass.domain.errors import Conflict
-from pullpass.domain.prefix import RegistryPrefix
-from pullpass.domain.record import (
-    EVERY_RECORD,
-    Health,
-    Record,
-    RecordFilter,
-    SecretReference,
-    Secrets,
-)
-from pullpass.domain.record_types import RecordType
+from pullpass.domain.record import EVERY_RECORD, Health, Record, RecordFilter
 from pullpass.store.audit import Recording, unrecorded
 from pullpass.store.changes import announce, head_of, organization_feed
 from pullpass.store.checks import drop_check
 from pullpass.store.engine import Database, in_chunks
 from pullpass.store.issued import drop_issued
+from pullpass.store.record_creation import CHANGE_KIND, NewRecord, create_records, prefix_taken
 from pullpass.store.record_filter import conditions, counts
+from pullpass.store.record_rows import changeable, record_of
 from pullpass.store.schema import records
-from pullpass.store.users import require_organization
 
-CHANGE_KIND = "record"
 _STREAM_CHUNK = 1000
 _COLUMNS = (
     records.c.id,
@@ -78,7 +64,7 @@ class RecordStore:
                     records.c.organization_id == organization, records.c.id.in_(chunk)
                 )
                 for row in await connection.execute(query):
-                    found[row.id] = StoredRecord(_record(row), row.sealed_creds)
+                    found[row.id] = StoredRecord(record_of(row), row.sealed_creds)
         return found
 
     async def some(
@@ -106,7 +92,7 @@ class RecordStore:
         async with self._database.read() as connection:
             head = await head_of(connection, organization_feed(organization))
             rows = await connection.execute(query)
-            return head, [StoredRecord(_record(row), row.sealed_creds) for row in rows]
+            return head, [StoredRecord(record_of(row), row.sealed_creds) for row in rows]
 
     async def page(
         self,
@@ -124,7 +110,7 @@ class RecordStore:
             .limit(limit)
         )
         async with self._database.read() as connection:
-            return [_record(row) for row in await connection.execute(query)]
+            return [record_of(row) for row in await connection.execute(query)]
 
     async def count(self, organization: str, wanted: RecordFilter) -> dict[Health, int]:
         """How many records there are of each health."""
@@ -149,7 +135,7 @@ class RecordStore:
                 )
                 rows = (await connection.execute(query)).all()
                 if rows:
-                    yield [StoredRecord(_record(row), row.sealed_creds) for row in rows]
+                    yield [StoredRecord(record_of(row), row.sealed_creds) for row in rows]
                 if len(rows) < _STREAM_CHUNK:
                     return
                 after = rows[-1].id
@@ -175,25 +161,41 @@ class RecordStore:
                 the ``registry_id`` of the record that is there.
             NotFound: there is no such organization.
         """
-        created_at = timestamp.whole_milliseconds(record.created_at or now)
+        [outcome] = await self.create_many(
+            organization, [NewRecord(record, sealed)], now=now, audit=lambda _: audit
+        )
+        if isinstance(outcome, Conflict):
+            raise outcome
+        return outcome
+
+    async def create_many(
+        self,
+        organization: str,
+        items: Sequence[NewRecord],
+        *,
+        now: datetime,
+        audit: Callable[[Sequence[NewRecord]], Recording] = lambda _: unrecorded,
+    ) -> list[Record | Conflict]:
+        """Create those that can be, in one transaction; what came of each, in their order.
+
+        Of those that want the same id or prefix the first gets it. A Conflict is as in
+        :meth:`create`; ``audit`` is asked for what to add for those that are created.
+
+        Raises:
+            NotFound: there is no such organization.
+        """
         async with self._database.write() as connection:
-            version = await _announce(connection, organization, record.id, now)
-            await require_organization(connection, organization)
-            await _require_free_id(connection, organization, record.id)
-            await _require_free_prefix(connection, organization, record)
-            created = dataclasses.replace(record, version=version, created_at=created_at)
-            await connection.execute(
-                insert(records).values(
-                    organization_id=organization,
-                    id=created.id,
-                    created_at=created_at,
-                    created_by=created.created_by,
-                    version=version,
-                    **_changeable(created, sealed),
-                )
-            )
-            await audit(connection)
-        return created
+            outcomes = await create_records(connection, organization, items, now)
+            created = [
+                item
+                for item, outcome in zip(items, outcomes, strict=True)
+                if isinstance(outcome, Record)
+            ]
+            if created:
+                await audit(created)(connection)
+            else:
+                await connection.rollback()
+        return outcomes
 
     async def replace(
         self,
@@ -223,12 +225,12 @@ class RecordStore:
             query = (
                 update(records)
                 .where(*_key(organization, record.id))
-                .values(version=version, **_changeable(record, sealed))
+                .values(version=version, **changeable(record, sealed))
                 .returning(*_COLUMNS)
             )
             if ends_identity is not None:
                 await drop_issued(connection, organization, ends_identity)
-            replaced = _record((await connection.execute(query)).one())
+            replaced = record_of((await connection.execute(query)).one())
             await audit(connection)
             return replaced
 
@@ -266,15 +268,6 @@ async def _announce(
     return await announce(connection, organization_feed(organization), CHANGE_KIND, record_id, now)
 
 
-async def _require_free_id(connection: AsyncConnection, organization: str, record_id: str) -> None:
-    if await _version(connection, organization, record_id) is not None:
-        raise Conflict(
-            f"There is a registry record with the id '{record_id}' already.",
-            code="registry_id_taken",
-            details={"field": "id", "registry_id": record_id},
-        )
-
-
 async def _require_free_prefix(
     connection: AsyncConnection, organization: str, record: Record
 ) -> None:
@@ -285,11 +278,7 @@ async def _require_free_prefix(
     )
     owner = (await connection.execute(query)).scalar_one_or_none()
     if owner is not None:
-        raise Conflict(
-            f"The registry record '{owner}' stands for '{record.prefix}' already.",
-            code="registry_taken",
-            details={"field": "registry", "registry_id": owner},
-        )
+        raise prefix_taken(record, owner)
 
 
 async def _version(connection: AsyncConnection, organization: str, record_id: str) -> int | None:
@@ -304,48 +293,3 @@ def _key(organization: str, record_id: str) -> tuple[ColumnElement[bool], Column
 
 def _behind(after: str | None) -> list[ColumnElement[bool]]:
     return [] if after is None else [records.c.id > after]
-
-
-def _changeable(record: Record, sealed: bytes | None) -> dict[str, object]:
-    return {
-        "registry": record.registry,
-        "prefix": str(record.prefix),
-        "type": record.type.value,
-        "enable_ci": record.enable_ci,
-        "secrets": _secrets_json(record.secrets),
-        "options": None if record.options is None else json.dumps(dict(record.options)),
-        "sealed_creds": sealed,
-    }
-
-
-def _record(row: Row[*tuple[Any, ...]]) -> Record:
-    return Record(
-        id=row.id,
-        registry=row.registry,
-        prefix=RegistryPrefix.parse(row.prefix),
-        type=RecordType(row.type),
-        enable_ci=row.enable_ci,
-        secrets=_secrets(row.secrets),
-        options=_options(row.options),
-        created_at=row.created_at,
-        created_by=row.created_by,
-        version=row.version,
-    )
-
-
-def _secrets_json(secrets: Secrets | None) -> str | None:
-    if secrets is None:
-        return None
-    return json.dumps({cluster: [ref.namespace, ref.secret] for cluster, ref in secrets.items()})
-
-
-def _secrets(text: str | None) -> Secrets | None:
-    if text is None:
-        return None
-    return MappingProxyType(
-        {cluster: SecretReference(*reference) for cluster, reference in json.loads(text).items()}
-    )
-
-
-def _options(text: str | None) -> Mapping[str, str] | None:
-    return None if text is None else MappingProxyType(json.loads(text))
