@@ -73,6 +73,8 @@ async def test_who_gives_up_holds_nobody_back() -> None:
     disk.may_end.set()
     await asyncio.gather(*first, rest[1])
     assert rest[0].cancelled()
+    # It had been taken on, so it is written all the same.
+    assert disk.batches == [[1], [2, 3]]
 
 
 async def test_there_is_an_end_to_who_may_wait() -> None:

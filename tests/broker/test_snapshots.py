@@ -108,3 +108,28 @@ async def test_an_image_is_answered_before_all_is_loaded(
     whole = await snapshots.get("acme")
     assert {image: winner(whole, image) for image in IMAGES} == IMAGES | changed
     assert await snapshots.about("acme", record_id="hub") is whole
+
+
+async def test_new_records_are_seen_at_once_with_what_came_before(
+    snapshots: Snapshots, store: LargeStore
+) -> None:
+    async def create(record_id: str) -> StoredRecord:
+        registry = f"new.io/{record_id}"
+        return StoredRecord(
+            await store.create("acme", a_record(record_id, registry), b"x", now=NOW), b"x"
+        )
+
+    # Not loaded yet: what is loaded later has it.
+    await snapshots.add("acme", [await create("zero")])
+    store.may_end.set()
+    snapshot = await snapshots.get("acme")
+    assert snapshot.own("zero") is not None
+    one, two = await create("one"), await create("two")
+    await snapshots.add("acme", [one, two])
+    assert (snapshot.own("one"), winner(snapshot, "new.io/two/app")) == (one, "two")
+    # What another replica wrote in between comes with it.
+    assert await store.delete("acme", "one", if_version=None, now=NOW)
+    elsewhere, here = await create("elsewhere"), await create("here")
+    await snapshots.add("acme", [here])
+    assert snapshot.own("one") is None
+    assert (snapshot.own("elsewhere"), snapshot.own("here")) == (elsewhere, here)
