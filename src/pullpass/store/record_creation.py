@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pullpass.domain import timestamp
@@ -21,6 +21,13 @@ from pullpass.store.schema import records
 from pullpass.store.users import require_organization
 
 CHANGE_KIND = "record"
+
+_OF_ORGANIZATION = select(records.c.id, records.c.prefix).where(
+    records.c.organization_id == bindparam("organization")
+)
+_TAKEN = _OF_ORGANIZATION.where(records.c.id.in_(bindparam("ids", expanding=True))).union_all(
+    _OF_ORGANIZATION.where(records.c.prefix.in_(bindparam("prefixes", expanding=True)))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +111,12 @@ async def _taken(
     ids: set[str] = set()
     owners: dict[str, str] = {}
     for chunk in in_chunks(wanted):
-        query = select(records.c.id, records.c.prefix).where(
-            records.c.organization_id == organization
-        )
-        either = query.where(records.c.id.in_(_padded([each.id for each in chunk]))).union_all(
-            query.where(records.c.prefix.in_(_padded([str(each.prefix) for each in chunk])))
-        )
-        for record_id, prefix in await connection.execute(either):
+        parameters = {
+            "organization": organization,
+            "ids": _padded([each.id for each in chunk]),
+            "prefixes": _padded([str(each.prefix) for each in chunk]),
+        }
+        for record_id, prefix in await connection.execute(_TAKEN, parameters):
             ids.add(record_id)
             owners[prefix] = record_id
     return ids, owners
