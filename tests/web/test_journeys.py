@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.parts.api_client import ApiClient, eventually
 from tests.parts.registry import DockerRegistry
@@ -216,6 +216,29 @@ def test_the_list_follows_what_is_typed_and_what_others_change(
     expect(page.get_by_text("aaa-new")).to_be_visible()
     client.call("DELETE", "registries/aaa-new")
     expect(page.get_by_text("aaa-new")).to_have_count(0)
+
+
+def test_a_late_answer_does_not_bring_an_earlier_filter_back(
+    person: Person, client: ApiClient
+) -> None:
+    for number in range(2):
+        client.create(f"late-{number}", f"late.example.com/{number}")
+    person.sign_in()
+    page, search = person.page, person.page.get_by_role("searchbox")
+    search.fill("late-0")
+    expect(page.get_by_text("late-1")).to_have_count(0)
+    page.get_by_role("heading", level=1).click()
+    held: list[Route] = []
+    page.route(re.compile(r"q=late-0$"), lambda route: held.append(route))
+    with page.expect_request(re.compile(r"q=late-0$")):
+        client.create("late-2", "late.example.com/2")
+    search.fill("late")
+    expect(page.get_by_text("late-2")).to_be_visible()
+    page.get_by_role("heading", level=1).click()
+    # What was asked for with the earlier filter is asked for anew.
+    with page.expect_request(re.compile(r"q=late$")):
+        held[0].continue_()
+    expect(page.get_by_text("late-1")).to_be_visible()
 
 
 def test_a_status_that_changes_is_seen_at_once(

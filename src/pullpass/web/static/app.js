@@ -49,6 +49,9 @@ function replaceParts(page, selector) {
   }
 }
 
+// How often this page was told that what it shows has changed.
+let changes = 0;
+
 // The list follows what is typed; the address too, so that it can be shared and gone back to.
 function followFilter(form) {
   const input = form.querySelector("input[type=search]");
@@ -56,12 +59,14 @@ function followFilter(form) {
   const update = async () => {
     const url = new URL(form.action);
     for (const [name, value] of new FormData(form)) if (value) url.searchParams.set(name, value);
-    const turn = ++latest;
+    const turn = ++latest, seen = changes;
     const [answer, page] = await fetchPage(url);
     if (turn !== latest) return;
     if (answer.redirected || !answer.ok || !page.getElementById("results")) return location.assign(url);
     history.replaceState(null, "", url);
     replaceParts(page, "#results");
+    // What was on its way may be older than the change.
+    if (seen !== changes) update();
   };
   input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(update, 150); });
 }
@@ -108,7 +113,10 @@ function followChanges(url) {
   let source, known = "";
   const refresh = async () => {
     if (!document.querySelector("[data-live]")) return;
-    const [answer, page] = await fetchPage(location.href);
+    const url = location.href;
+    const [answer, page] = await fetchPage(url);
+    // The filter may have moved on meanwhile, and this is the list of another one.
+    if (location.href !== url) return refresh();
     if (answer.redirected) return location.assign(answer.url);
     if (answer.ok) replaceParts(page, "[data-live]");
   };
@@ -116,7 +124,7 @@ function followChanges(url) {
     source = new EventSource(known ? `${url}?since=${encodeURIComponent(known)}` : url);
     const note = (event) => { known = event.data; };
     source.addEventListener("begin", note);
-    source.addEventListener("changed", (event) => { note(event); refresh(); });
+    source.addEventListener("changed", (event) => { changes += 1; note(event); refresh(); });
   };
   document.addEventListener("visibilitychange", () => {
     source?.close();
