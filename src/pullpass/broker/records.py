@@ -17,7 +17,7 @@ from pullpass.broker.vault import Vault
 from pullpass.domain import access
 from pullpass.domain import draft as drafts
 from pullpass.domain.access import Action, Caller
-from pullpass.domain.audit import AuditAction
+from pullpass.domain.audit import AuditAction, Event
 from pullpass.domain.credential import Credential
 from pullpass.domain.draft import Draft
 from pullpass.domain.errors import (
@@ -124,13 +124,7 @@ class RecordService:
         draft = await self.draft(caller, fields)
         record = draft.record(created_at=self._clock(), created_by=caller.user_id)
         sealed = await self._vault.seal(caller.organization, draft.id, draft.creds)
-        event = self._audit.change_event(
-            caller.principal,
-            caller.organization,
-            AuditAction.CREATE_REGISTRY,
-            registry_id=draft.id,
-            details=given_fields(fields),
-        )
+        event = self._event(caller, AuditAction.CREATE_REGISTRY, draft.id, fields)
         return await self._creations.create(caller.organization, NewRecord(record, sealed, event))
 
     async def draft(self, caller: Caller, fields: Mapping[str, object]) -> Draft:
@@ -241,9 +235,14 @@ class RecordService:
     def _recording(
         self, caller: Caller, action: AuditAction, record_id: str, fields: Iterable[str]
     ) -> Recording:
-        return self._audit.change(
+        return self._audit.recording([self._event(caller, action, record_id, fields)])
+
+    def _event(
+        self, caller: Caller, action: AuditAction, record_id: str, fields: Iterable[str]
+    ) -> Event:
+        return self._audit.change_event(
             caller.principal,
-            [caller.organization],
+            caller.organization,
             action,
             registry_id=record_id,
             details=given_fields(fields),
