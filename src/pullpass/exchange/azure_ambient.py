@@ -8,12 +8,12 @@ https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/ho
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
 from pullpass.domain.errors import ExchangeRejected, ExchangeUnavailable
+from pullpass.exchange.token_file import read_token_file
 from pullpass.exchange.token_service import TokenService
 from pullpass.exchange.upstream import Outgoing
 
@@ -22,7 +22,6 @@ _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 # takes another base from this variable too.
 _METADATA = "http://169.254.169.254"
 _METADATA_VARIABLE = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
-_LONGEST_ASSERTION = 64 * 1024
 
 
 class AzureIdentity:
@@ -57,7 +56,7 @@ class AzureIdentity:
             raise _missing("AZURE_CLIENT_ID or AZURE_TENANT_ID is not set")
         path = Path(self._environ["AZURE_FEDERATED_TOKEN_FILE"])
         try:
-            token = (await asyncio.to_thread(_read, path)).strip()
+            token = await read_token_file(path)
         except (OSError, UnicodeDecodeError):
             raise _missing("the file in AZURE_FEDERATED_TOKEN_FILE cannot be read") from None
         if not token:
@@ -100,11 +99,6 @@ class AzureIdentity:
         if not token:
             raise ExchangeUnavailable(f"{name} answers without a token.")
         return token
-
-
-def _read(path: Path) -> str:
-    with path.open() as file:
-        return file.read(_LONGEST_ASSERTION)
 
 
 def _missing(what: str) -> ExchangeRejected:

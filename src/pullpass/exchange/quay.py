@@ -7,7 +7,6 @@ https://github.com/quay/quay: ``{"token": …}``, a JWT with ``iat`` and ``exp``
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from pullpass.domain.errors import ExchangeRejected, ExchangeUnavailable
 from pullpass.domain.timestamp import render
 from pullpass.exchange.exchanger import Issued, Source
 from pullpass.exchange.lifetime import jwt_claims, jwt_expiry
+from pullpass.exchange.token_file import read_token_file
 from pullpass.exchange.token_service import TokenService
 from pullpass.exchange.upstream import Outgoing
 
@@ -27,7 +27,6 @@ _PATH = "/oauth2/federation/robot/token"
 _LIFETIME = timedelta(hours=1)
 # A token that ended just now by our clock may be good by Quay's.
 _SKEW = timedelta(minutes=5)
-_FILE_BYTES = 64 * 1024
 _FILE = "the file that PULLPASS_OIDC_TOKEN_FILE names"
 
 
@@ -92,7 +91,10 @@ class QuayExchanger:
                 "This server has no OIDC token of its own. "
                 "An operator can name the file with one in PULLPASS_OIDC_TOKEN_FILE."
             )
-        token = await asyncio.to_thread(_read, self._token_file)
+        try:
+            token = await read_token_file(self._token_file)
+        except (OSError, UnicodeDecodeError):
+            token = ""
         claims = jwt_claims(token)
         if not claims:
             raise ExchangeUnavailable(f"No OIDC token (a JWT) can be read from {_FILE}.")
@@ -113,15 +115,6 @@ class QuayExchanger:
         parts = urlsplit(base)
         own = parts.scheme == "https" and parts.netloc.lower() in _audiences(claims)
         return own or (parts.hostname or "") in self._ambient_hosts
-
-
-def _read(path: Path) -> str:
-    """The token in the file, or nothing."""
-    try:
-        with path.open("rb") as file:
-            return file.read(_FILE_BYTES).decode("ascii").strip()
-    except (OSError, ValueError):
-        return ""
 
 
 def _ended(claims: Mapping[str, object], now: datetime) -> datetime | None:

@@ -7,7 +7,6 @@ encrypt, decrypt and rewrap of one key, and a log-in where a role is given.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import json
@@ -18,6 +17,7 @@ from pathlib import Path
 from pullpass.domain.credential import Secret
 from pullpass.domain.errors import ExchangeRejected, ExchangeUnavailable
 from pullpass.exchange.addresses import is_loopback
+from pullpass.exchange.token_file import read_token_file
 from pullpass.exchange.token_service import ServiceAnswer, TokenService
 from pullpass.exchange.upstream import Outgoing
 
@@ -139,7 +139,7 @@ class TransitKey:
 
 async def _read(path: Path, name: str) -> Secret:
     try:
-        text = (await asyncio.to_thread(path.read_text)).strip()
+        text = await read_token_file(path)
     except (OSError, UnicodeDecodeError):
         raise ExchangeRejected(f"The {name} {path} cannot be read.") from None
     if not text or not text.isascii() or not text.isprintable():
