@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import stat
-import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from tests.faults.conftest import Say
 from tests.parts.api_client import ApiClient
 from tests.parts.load import Load
 from tests.parts.postgres import PostgresCluster
-from tests.parts.server import clean_environment, installed, pullpass_server
+from tests.parts.server import pullpass_server, run_local
 
 RECORDS = 20
 
@@ -24,18 +22,6 @@ def settings(kind: str, request: pytest.FixtureRequest) -> dict[str, str]:
         return {}
     found: PostgresCluster = request.getfixturevalue("cluster")
     return {"PULLPASS_DATABASE": found.url(found.create_database())}
-
-
-def run(
-    *arguments: str, data_dir: Path, env: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [installed("pullpass"), *arguments, "--data-dir", str(data_dir)],
-        env=clean_environment(env),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize(
@@ -53,7 +39,7 @@ def test_what_is_backed_up_while_serving_is_all_there_after_restoring(
                 client.create(f"reg{number}", f"reg{number}.io", f"p{number}")
         with Load([server], pause=0.02) as load:
             load.wait_for(20)
-            done = run("backup", str(file), data_dir=old, env=env)
+            done = run_local(old, "backup", str(file), env=env)
         assert done.returncode == 0, done.stderr
         assert "The master key is not in it" in done.stderr
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -62,10 +48,10 @@ def test_what_is_backed_up_while_serving_is_all_there_after_restoring(
     new.mkdir()
     shutil.copy(old / "master.key", new / "master.key")
     there = settings(target, request)
-    restored = run("restore", str(file), data_dir=new, env=there)
+    restored = run_local(new, "restore", str(file), env=there)
     assert (restored.returncode, restored.stderr) == (0, "")
     assert "The master key that is here opens it." in restored.stdout
-    verified = run("audit", "verify", data_dir=new, env=there)
+    verified = run_local(new, "audit", "verify", env=there)
     assert verified.returncode == 0, verified.stdout
     with pullpass_server(new, env=there, admin_token=token) as server, ApiClient(server) as client:
         for number in range(RECORDS):

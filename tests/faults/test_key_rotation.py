@@ -22,28 +22,13 @@ from tests.parts.server import (
     clean_environment,
     initialize,
     installed,
+    key_states,
     pullpass_server,
+    run_local,
 )
 from tests.store.values import NOW
 
 ORGANIZATIONS = 60
-
-
-def run(data_dir: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [installed("pullpass"), *arguments, "--data-dir", str(data_dir)],
-        env=clean_environment(env),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def states(data_dir: Path) -> list[list[str]]:
-    """The state of each key, and how much it has wrapped."""
-    done = run(data_dir, "keys", "status")
-    assert done.returncode == 0, done.stderr
-    return [line.split(maxsplit=1)[1].rsplit(maxsplit=1) for line in done.stdout.splitlines()[2:]]
 
 
 def test_a_rotation_fails_no_call_and_needs_no_restart(tmp_path: Path, say: Say) -> None:
@@ -52,17 +37,17 @@ def test_a_rotation_fails_no_call_and_needs_no_restart(tmp_path: Path, say: Say)
         with Load([server], pause=0.02) as load:
             load.wait_for(20)
             shutil.copy(data / "master.key", tmp_path / "old.key")
-            assert states(data) == [["in use", "3"]]
-            rotated = run(data, "keys", "rotate")
+            assert key_states(data) == [["in use", "3"]]
+            rotated = run_local(data, "keys", "rotate")
             assert rotated.returncode == 0, rotated.stderr
             assert "Wrapped anew: 3." in rotated.stdout
-            assert states(data) == [["old", "0"], ["in use", "3"]]
+            assert key_states(data) == [["old", "0"], ["in use", "3"]]
             token = create_in_another_organization(server)
-            assert states(data) == [["old", "0"], ["in use", "4"]]
-            assert run(data, "keys", "retire").returncode == 0
+            assert key_states(data) == [["old", "0"], ["in use", "4"]]
+            assert run_local(data, "keys", "retire").returncode == 0
             load.wait_for(20)
         assert set(load.book.outcomes) <= {"200", "201", "204"}, load.book.told()
-        assert states(data) == [["in use", "4"]]
+        assert key_states(data) == [["in use", "4"]]
         server.restart()
         with ApiClient(server) as client:
             load.book.check(client)
@@ -70,9 +55,11 @@ def test_a_rotation_fails_no_call_and_needs_no_restart(tmp_path: Path, say: Say)
         server.organization = "globex"
         with ApiClient(server, token) as client:
             assert client.password_for("quay.io/app") == "other"
-    assert run(data, "audit", "verify").returncode == 0
+    assert run_local(data, "audit", "verify").returncode == 0
     assert (data / "master.key").stat().st_mode & 0o777 == 0o600
-    old = run(data, "keys", "status", PULLPASS_MASTER_KEY_FILE=str(tmp_path / "old.key"))
+    old = run_local(
+        data, "keys", "status", env={"PULLPASS_MASTER_KEY_FILE": str(tmp_path / "old.key")}
+    )
     assert old.returncode == 1
     assert "is not the one that this database is sealed with" in old.stderr
     say(f"keys rotate and keys retire under load: no call failed ({load.book.told()})")
@@ -109,11 +96,11 @@ def test_a_rotation_that_is_killed_loses_nothing_and_goes_on(tmp_path: Path) -> 
         rotation.kill()
         rotation.wait()
     asyncio.run(all_open(data, sealed))
-    assert run(data, "audit", "verify", "--org", "acme").returncode == 0
+    assert run_local(data, "audit", "verify", "--org", "acme").returncode == 0
 
-    assert run(data, "keys", "rotate").returncode == 0
-    assert states(data) == [["old", "0"], ["in use", str(ORGANIZATIONS + 2)]]
-    assert run(data, "keys", "retire").returncode == 0
+    assert run_local(data, "keys", "rotate").returncode == 0
+    assert key_states(data) == [["old", "0"], ["in use", str(ORGANIZATIONS + 2)]]
+    assert run_local(data, "keys", "retire").returncode == 0
     asyncio.run(all_open(data, sealed))
 
 

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.parts.api_client import ApiClient
-from tests.parts.server import PullpassServer, clean_environment, installed, pullpass_server
-
-
-def run(
-    *arguments: str, data_dir: Path, env: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [installed("pullpass"), *arguments, "--data-dir", str(data_dir)],
-        env=clean_environment(env or {}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from tests.parts.server import PullpassServer, pullpass_server, run_local
 
 
 def fill(server: PullpassServer, count: int) -> None:
@@ -37,16 +23,16 @@ def backed_up(tmp_path: Path) -> Path:
     with pullpass_server(tmp_path / "data") as server:
         fill(server, 1)
     file = tmp_path / "backup"
-    assert run("backup", str(file), data_dir=tmp_path / "data").returncode == 0
+    assert run_local(tmp_path / "data", "backup", str(file)).returncode == 0
     return file
 
 
 def test_no_file_and_no_database_is_overwritten(backed_up: Path, tmp_path: Path) -> None:
     before = backed_up.read_bytes()
-    done = run("backup", str(backed_up), data_dir=tmp_path / "data")
+    done = run_local(tmp_path / "data", "backup", str(backed_up))
     assert (done.returncode, backed_up.read_bytes()) == (2, before)
     assert "is there already" in done.stderr
-    done = run("restore", str(backed_up), data_dir=tmp_path / "data")
+    done = run_local(tmp_path / "data", "restore", str(backed_up))
     assert done.returncode == 5
     assert "The database is not empty" in done.stderr
     assert sorted(path.name for path in tmp_path.glob("backup*")) == ["backup"]
@@ -67,11 +53,11 @@ def test_a_damaged_backup_restores_nothing(backed_up: Path, tmp_path: Path) -> N
     file, data = tmp_path / "damaged", tmp_path / "new"
     for name, content in damaged.items():
         file.write_bytes(content)
-        done = run("restore", str(file), data_dir=data)
+        done = run_local(data, "restore", str(file))
         assert done.returncode == 2, name
         assert "Traceback" not in done.stderr, name
     # Only an empty database is restored into: none of them left anything.
-    again = run("restore", str(backed_up), data_dir=data)
+    again = run_local(data, "restore", str(backed_up))
     assert again.returncode == 0, again.stderr
     assert "There is no master key here" in again.stderr
 
@@ -80,7 +66,7 @@ def test_a_backup_of_a_newer_version_is_refused(backed_up: Path, tmp_path: Path)
     lines = gzip.decompress(backed_up.read_bytes()).splitlines(keepends=True)
     header = json.loads(lines[0]) | {"schema": "9999"}
     backed_up.write_bytes(gzip.compress(json.dumps(header).encode() + b"\n" + b"".join(lines[1:])))
-    done = run("restore", str(backed_up), data_dir=tmp_path / "new")
+    done = run_local(tmp_path / "new", "restore", str(backed_up))
     assert done.returncode == 1
     assert "restore it with the version that it is from" in done.stderr
 
@@ -90,6 +76,6 @@ def test_what_cannot_be_read_or_written_is_said(tmp_path: Path) -> None:
         pass
     for command in ("backup", "restore"):
         file = tmp_path / "no" / "such" / "folder"
-        done = run(command, str(file), data_dir=tmp_path / ("data" if command == "backup" else "x"))
+        done = run_local(tmp_path / ("data" if command == "backup" else "x"), command, str(file))
         assert done.returncode == 2
         assert "No such file or directory" in done.stderr

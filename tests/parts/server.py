@@ -30,6 +30,26 @@ def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**inherited, **extra}
 
 
+def run_local(
+    data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs ``pullpass ARGUMENTS`` on the data in ``data_dir``, and returns how it went."""
+    return subprocess.run(
+        [installed("pullpass"), *arguments, "--data-dir", str(data_dir)],
+        env=clean_environment(env or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def key_states(data_dir: Path) -> list[list[str]]:
+    """The state of each key of the master key, and how much it has wrapped."""
+    done = run_local(data_dir, "keys", "status")
+    assert done.returncode == 0, done.stderr
+    return [line.split(maxsplit=1)[1].rsplit(maxsplit=1) for line in done.stdout.splitlines()[2:]]
+
+
 @dataclass
 class PullpassServer:
     """A running server, its organization, and that organization's first administrator."""
@@ -118,13 +138,7 @@ class PullpassServer:
 
     def local(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs ``pullpass ARGUMENTS`` on its data, with its settings, and returns how it went."""
-        return subprocess.run(
-            [installed("pullpass"), *arguments, "--data-dir", str(self.data_dir)],
-            env=clean_environment(self.env),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run_local(self.data_dir, *arguments, env=self.env)
 
     def cli(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Runs ``pullpass ARGUMENTS`` as its administrator and returns how it went."""
