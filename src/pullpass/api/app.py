@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 import structlog
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pullpass.api import errors, openapi, reference
 from pullpass.api.call import Call, Services, bearer_token
@@ -40,34 +39,57 @@ def create_app(
     for operation in OPERATIONS + PAGES:
         by_path.setdefault(operation.path, {})[operation.method] = operation
     routes: list[BaseRoute] = [
-        _route(path, by_method, services) for path, by_method in by_path.items()
+        Route(path, _Endpoint(by_method, services), methods=list(by_method))
+        for path, by_method in by_path.items()
     ]
     routes += [
         _fixed("/schema", reference.render(document).encode(), "text/html", reference.HEADERS),
         _fixed("/schema/openapi.json", msgspec.json.encode(document), "application/json"),
         *pages,
     ]
-    handlers = {HTTPException: _http_error, Exception: _unexpected}
-    app = Starlette(routes=routes, exception_handlers=handlers)
-    app.router.redirect_slashes = False
-    return Edge(app, services.metrics, trusted_proxies, client_seconds)
+    return Edge(_Routes(routes), services.metrics, trusted_proxies, client_seconds)
 
 
-def _route(path: str, by_method: Mapping[str, Operation], services: Services) -> Route:
-    async def endpoint(request: Request) -> Response:
+class _Routes:
+    """The router, whose own refusals are answered in the documented form. A Starlette application
+    would do the same in two layers that every request pays for; what is not foreseen is the edge's.
+    """
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        self._router = Router(routes, redirect_slashes=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Within an application, the router raises what it would else answer in plain text.
+        scope["app"] = self
+        try:
+            await self._router(scope, receive, send)
+        except HTTPException as error:
+            await _http_error(error)(scope, receive, send)
+
+
+class _Endpoint:
+    """What answers at one path, as an ASGI application of its own."""
+
+    def __init__(self, by_method: Mapping[str, Operation], services: Services) -> None:
+        self._by_method = by_method
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._answer(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
-        operation = by_method[method]
+        operation = self._by_method[method]
         request.state.operation = operation.id
         try:
-            return await operation.handler(await _admit(operation, request, services))
+            return await operation.handler(await _admit(operation, request, self._services))
         except PullpassError as error:
             request.state.code = error.code
-            services.metrics.refused(error.code)
+            self._services.metrics.refused(error.code)
             if errors.status_of(error) >= 500:
                 _log.error("failed", operation=operation.id, code=error.code, error=error.message)
             return operation.refuse(error)
-
-    return Route(path, endpoint, methods=list(by_method))
 
 
 async def _admit(operation: Operation, request: Request, services: Services) -> Call:
@@ -101,24 +123,17 @@ def _fixed(
     return Route(path, endpoint)
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
-    """The answer to what was not foreseen; the edge logs it."""
-    return errors.internal_error()
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
+def _http_error(error: HTTPException) -> Response:
     """What the router itself refuses: an unknown path or method."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = error.headers if isinstance(error, HTTPException) else None
-    if status == 405:
-        allowed = (headers or {}).get("Allow", "")
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
         return errors.body(
-            405, f"This path answers {allowed} only.", "method_not_allowed", None, headers
+            405, f"This path answers {allowed} only.", "method_not_allowed", None, error.headers
         )
     return errors.body(
-        status,
+        error.status_code,
         "There is nothing at this path. The API is described at /schema.",
         "path_not_found",
         None,
-        headers,
+        error.headers,
     )
