@@ -4,7 +4,8 @@
 
 1% of the prefixes have a wildcard host. Half of the images lie under a record's prefix, a tenth
 under a wildcard's, the rest match nothing. ``parsed`` is the look-up alone, ``text`` parses the
-image too, ``batch`` is each of 10,000 in one call, as the API takes them.
+image too, ``batch`` is each of 10,000 in one call, as the API takes them. ``dict`` is one look-up
+of a random key in a dictionary with as many: what the machine's memory costs at that size.
 
 The others, in Python as well: ``docker_py`` is docker-py's ``AuthConfig.resolve_authconfig``, which
 knows hosts only and scans where none is there by that name; ``kubelet`` a straight port of
@@ -113,6 +114,9 @@ class Subject:
             self._index.put(str(number), RegistryPrefix.parse(text), text)
         self._asked = images(self._known, ASKED)
         self._references = [ImageReference.parse(image) for image in self._asked]
+        self._dict = {f"key-{number}": text for number, text in enumerate(self._known)}
+        chosen = random.Random(2)
+        self._keys = [f"key-{chosen.randrange(count)}" for _ in range(ASKED)]
         self._rounds: dict[str, list[float]] = {}
 
     def text(self, image: str) -> str | None:
@@ -123,6 +127,7 @@ class Subject:
 
     def round(self) -> None:
         self._note("parsed_us", median_of(self.parsed, self._references))
+        self._note("dict_us", median_of(self._dict.get, self._keys))
         self._note("text_us", median_of(self.text, self._asked))
         # Processor time, since a long stretch is sure to be interrupted.
         began = time.thread_time()
@@ -171,7 +176,7 @@ def main() -> None:
     flat = {
         name: max(figures[name] for figures in found.values())
         / min(figures[name] for figures in found.values())
-        for name in ("parsed_us", "text_us", "batch_us")
+        for name in ("parsed_us", "text_us", "batch_us", "dict_us")
     }
     print(
         "largest by smallest: " + ", ".join(f"{name} {value:.2f}" for name, value in flat.items())
