@@ -48,6 +48,7 @@ def test_normalizes(text: str, normalized: str) -> None:
     prefix = RegistryPrefix.parse(text)
     assert str(prefix) == normalized
     assert RegistryPrefix.parse(normalized) == prefix
+    assert RegistryPrefix.normalized(normalized) == prefix
 
 
 @pytest.mark.parametrize(
@@ -227,5 +228,6 @@ def test_any_text_is_either_refused_or_read_back(text: str) -> None:
         else:
             shown = str(prefix)
             assert RegistryPrefix.parse(shown) == prefix
+            assert RegistryPrefix.normalized(shown) == prefix
             assert prefix.domain == prefix.domain.lower()
         assert shown.isprintable()

@@ -12,6 +12,8 @@ from pullpass.domain.identity import User
 from pullpass.domain.record import Record, SecretReference
 from pullpass.domain.record_types import RecordType
 from pullpass.store.engine import Database
+from pullpass.store.record_creation import NewRecord
+from pullpass.store.record_lookup import Key, KeyKind
 from pullpass.store.records import RecordStore, StoredRecord
 from tests.store.values import NOW, a_record
 
@@ -182,7 +184,9 @@ async def test_many_gives_what_is_there(records: RecordStore) -> None:
     assert await records.many("acme", []) == {}
 
 
-async def test_some_are_found_by_id_by_prefix_and_by_their_wildcard(records: RecordStore) -> None:
+async def test_they_are_found_by_id_by_prefix_and_by_what_is_before_a_wildcard(
+    records: RecordStore,
+) -> None:
     for record_id, registry in (
         ("one", "ghcr.io"),
         ("two", "ghcr.io/acme"),
@@ -192,46 +196,49 @@ async def test_some_are_found_by_id_by_prefix_and_by_their_wildcard(records: Rec
     ):
         await records.create("acme", a_record(record_id, registry), b"sealed", now=NOW)
     await records.create("globex", a_record("theirs", "*.example.com/team"), None, now=NOW)
-    head, found = await records.some("acme", ids=["other", "none"], prefixes=["ghcr.io/acme"])
-    assert {stored.record.id for stored in found} == {"two", "other"}
-    assert {stored.sealed for stored in found} == {b"sealed"}
-    assert head == await records.revision("acme")
-    head, found = await records.wildcards("acme")
-    assert {stored.record.id for stored in found} == {"star", "middle"}
-    assert head == await records.revision("acme")
-    assert await records.some("acme", ids=[], prefixes=[]) == (head, [])
+    head = await records.revision("acme")
+
+    async def found(**keys: list[str]) -> set[str]:
+        wanted = [Key(KeyKind[kind], text) for kind, texts in keys.items() for text in texts]
+        at, stored = await records.known_by("acme", wanted)
+        assert at == head
+        assert {each.sealed for each in stored} <= {b"sealed"}
+        return {each.record.id for each in stored}
+
+    assert await found(ID=["other", "none", "theirs"], PREFIX=["ghcr.io/acme"]) == {"two", "other"}
+    assert await found(WILDCARD=[""]) == {"star"}
+    assert await found(WILDCARD=["a", "a.", "a.b"]) == {"middle"}
+    every_start = [f"{number}.example.com" for number in range(2000)]
+    assert await found(WILDCARD=[*every_start, "", "a."], ID=["one"]) == {"star", "middle", "one"}
+    assert await found() == set()
 
 
-async def test_the_stream_is_one_state_of_all_records(
-    records: RecordStore, database: Database, replica: Database
-) -> None:
-    async with database.write() as connection:
-        await connection.execute(
-            text(
-                "INSERT INTO records (organization_id, id, registry, prefix, type, enable_ci,"
-                " created_at, version) VALUES ('acme', :id, :id, :id, 'public', false, 0, 1)"
-            ),
-            [{"id": f"r{number:04}.example.com"} for number in range(2500)],
-        )
-    chunks: list[list[StoredRecord]] = []
-    async for chunk in records.stream("acme"):
-        if not chunks:
-            last = "r2499.example.com"
-            assert await RecordStore(replica).delete("acme", last, if_version=None, now=NOW)
-            await RecordStore(replica).create("acme", a_record("r1500-new"), None, now=NOW)
-        chunks.append(chunk)
-    ids = [stored.record.id for chunk in chunks for stored in chunk]
-    assert ids == [f"r{number:04}.example.com" for number in range(2500)]
-    assert max(map(len, chunks)) <= 1000
-    assert [chunk async for chunk in records.stream("globex")] == []
+async def test_many_wildcards_are_found_at_once(records: RecordStore) -> None:
+    wanted = [Key(KeyKind.WILDCARD, f"r{number}") for number in range(250)]
+    hosts = [NewRecord(a_record(f"id-{n}", f"r{n}*.example.com"), None) for n in range(300)]
+    await records.create_many("acme", hosts, now=NOW)
+    _, found = await records.known_by("acme", wanted)
+    assert {stored.record.id for stored in found} == {f"id-{number}" for number in range(250)}
 
 
-async def test_a_stream_left_early_holds_nothing(records: RecordStore) -> None:
-    await records.create("acme", a_record(), None, now=NOW)
-    for _ in range(30):
-        async for _chunk in records.stream("acme"):
-            break
-    assert await records.page("acme", after=None, limit=1)
+async def test_all_records_in_chunks(records: RecordStore) -> None:
+    created = await records.create_many(
+        "acme",
+        [NewRecord(a_record(f"id-{n:02}", f"r{n}.io"), bytes([n])) for n in reversed(range(25))],
+        now=NOW,
+    )
+    after, read = None, []
+    while chunk := (await records.behind("acme", after, 10))[1]:
+        assert len(chunk) <= 10
+        after = max(stored.record.id for stored in chunk)
+        read += chunk
+    assert sorted(stored.sealed for stored in read if stored.sealed) == [
+        bytes([number]) for number in range(25)
+    ]
+    assert {stored.record.id: stored.record for stored in read} == {
+        record.id: record for record in created if isinstance(record, Record)
+    }
+    assert await records.behind("globex", None, 10) == (0, [])
 
 
 async def test_a_deleted_organization_takes_its_records_along(

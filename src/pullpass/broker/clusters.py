@@ -89,7 +89,7 @@ class ClusterService:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        await self._snapshots.get(caller.organization)
+        await self._snapshots.about(caller.organization)
         return self._follower.applied(organization_feed(caller.organization))
 
     async def forget(self, caller: Caller, cluster: str) -> None:

@@ -10,7 +10,8 @@ from pullpass.broker.audit import Asked, Auditor
 from pullpass.broker.builtins import BuiltinRecords
 from pullpass.broker.issuing import Demand, Issuer
 from pullpass.broker.records import record_not_found
-from pullpass.broker.snapshots import Snapshot, Snapshots
+from pullpass.broker.snapshot import Snapshot
+from pullpass.broker.snapshots import Snapshots
 from pullpass.broker.vault import Vault
 from pullpass.domain import access
 from pullpass.domain.access import Caller

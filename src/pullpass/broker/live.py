@@ -31,7 +31,7 @@ class LiveRevisions:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        await self._snapshots.get(organization)
+        await self._snapshots.about(organization)
         for feed in (check_feed(organization), cluster_feed(organization)):
             if feed not in self._followed:
                 heads = await self._feed.heads((feed,))

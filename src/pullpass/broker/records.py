@@ -272,12 +272,12 @@ class RecordService:
         ]
 
     async def _builtins(self, caller: Caller, wanted: RecordFilter) -> Sequence[Record]:
-        snapshot = await self._snapshots.get(caller.organization)
+        snapshot = await self._snapshots.about(caller.organization)
         found = await self._with_status(caller, list(snapshot.builtins.values()))
         return [record for record in found if wanted.takes(record)]
 
     async def _builtin(self, caller: Caller, record_id: str) -> Record | None:
-        snapshot = await self._snapshots.get(caller.organization)
+        snapshot = await self._snapshots.about(caller.organization)
         return snapshot.builtins.get(record_id)
 
     async def _refusal(self, caller: Caller, record_id: str) -> Exception:
@@ -286,7 +286,7 @@ class RecordService:
         return record_not_found(record_id)
 
     async def _refuse_builtin_twin(self, caller: Caller, draft: Draft) -> None:
-        snapshot = await self._snapshots.get(caller.organization)
+        snapshot = await self._snapshots.about(caller.organization)
         for builtin in snapshot.builtins.values():
             if builtin.id == draft.id:
                 raise Conflict(

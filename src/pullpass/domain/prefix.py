@@ -20,6 +20,7 @@ from pullpass.domain.image import (
     is_domain,
     registry_host,
 )
+from pullpass.domain.sharing import shared
 
 # A host name has at most 253 characters (RFC 1035), a repository 255; the rest is scheme and port.
 MAX_PREFIX_LENGTH = 530
@@ -64,6 +65,12 @@ class RegistryPrefix:
         domain = _domain(first, rest)
         path = _path(components, text)
         return cls(domain, () if path in _API_PATHS else path)
+
+    @classmethod
+    def normalized(cls, text: str) -> RegistryPrefix:
+        """The prefix whose ``str()`` is ``text``, which is not checked."""
+        domain, *path = text.split("/")
+        return cls(shared(domain.lower()), (*map(shared, path[:-1]), *path[-1:]))
 
     @property
     def is_wildcard(self) -> bool:

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import BigInteger, type_coerce
 
 from pullpass.domain.prefix import RegistryPrefix
 from pullpass.domain.record import Record, SecretReference, Secrets
 from pullpass.domain.record_types import RecordType
+from pullpass.domain.sharing import shared
+from pullpass.store.schema import moment, records
+
+# All but the sealed credential, as `record_of` takes them.
+COLUMNS = (
+    records.c.id,
+    records.c.registry,
+    records.c.prefix,
+    records.c.type,
+    records.c.enable_ci,
+    records.c.secrets,
+    records.c.options,
+    type_coerce(records.c.created_at, BigInteger).label("created_at"),
+    records.c.created_by,
+    records.c.version,
+)
 
 
 def changeable(record: Record, sealed: bytes | None) -> dict[str, object]:
@@ -27,19 +43,21 @@ def changeable(record: Record, sealed: bytes | None) -> dict[str, object]:
     }
 
 
-def record_of(row: Row[*tuple[Any, ...]]) -> Record:
-    """The record in a row that has all columns but the sealed credential."""
+def record_of(values: Sequence[Any]) -> Record:
+    """The record of which these are the `COLUMNS`."""
+    record_id, registry, prefix, kind, enable_ci, secrets, options, *last = values
+    created_at, created_by, version = last
     return Record(
-        id=row.id,
-        registry=row.registry,
-        prefix=RegistryPrefix.parse(row.prefix),
-        type=RecordType(row.type),
-        enable_ci=row.enable_ci,
-        secrets=_secrets(row.secrets),
-        options=_options(row.options),
-        created_at=row.created_at,
-        created_by=row.created_by,
-        version=row.version,
+        id=record_id,
+        registry=registry,
+        prefix=RegistryPrefix.normalized(prefix),
+        type=RecordType(kind),
+        enable_ci=bool(enable_ci),
+        secrets=_secrets(secrets),
+        options=_options(options),
+        created_at=moment(created_at),
+        created_by=None if created_by is None else shared(created_by),
+        version=version,
     )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, Select, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pullpass.domain.errors import Conflict
 from pullpass.domain.record import EVERY_RECORD, Health, Record, RecordFilter
+from pullpass.store.all_rows import all_rows
 from pullpass.store.audit import Recording, unrecorded
 from pullpass.store.changes import announce, head_of, organization_feed
 from pullpass.store.checks import drop_check
@@ -18,22 +21,12 @@ from pullpass.store.engine import Database, in_chunks
 from pullpass.store.issued import drop_issued
 from pullpass.store.record_creation import CHANGE_KIND, NewRecord, create_records, prefix_taken
 from pullpass.store.record_filter import conditions, counts
-from pullpass.store.record_rows import changeable, record_of
+from pullpass.store.record_lookup import Key, conditions_for
+from pullpass.store.record_rows import COLUMNS, changeable, record_of
 from pullpass.store.schema import records
 
-_STREAM_CHUNK = 1000
-_COLUMNS = (
-    records.c.id,
-    records.c.registry,
-    records.c.prefix,
-    records.c.type,
-    records.c.enable_ci,
-    records.c.secrets,
-    records.c.options,
-    records.c.created_at,
-    records.c.created_by,
-    records.c.version,
-)
+# Work on so many takes a few milliseconds: then others go on.
+AT_A_TIME = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +35,9 @@ class StoredRecord:
 
     record: Record
     sealed: bytes | None = field(repr=False)
+
+
+_SELECT = select(*COLUMNS, records.c.sealed_creds)
 
 
 class RecordStore:
@@ -53,46 +49,49 @@ class RecordStore:
         self._database = database
 
     async def get(self, organization: str, record_id: str) -> StoredRecord | None:
-        return (await self.many(organization, [record_id])).get(record_id)
+        query = _SELECT.where(*_key(organization, record_id))
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else _stored(row)
 
     async def many(self, organization: str, record_ids: Collection[str]) -> dict[str, StoredRecord]:
         """Those of the records that are there, by id."""
         found = {}
         async with self._database.read() as connection:
             for chunk in in_chunks(record_ids):
-                query = select(*_COLUMNS, records.c.sealed_creds).where(
+                query = _SELECT.where(
                     records.c.organization_id == organization, records.c.id.in_(chunk)
                 )
-                for row in await connection.execute(query):
-                    found[row.id] = StoredRecord(record_of(row), row.sealed_creds)
+                for stored in await _all_stored(connection, query):
+                    found[stored.record.id] = stored
         return found
 
-    async def some(
-        self, organization: str, *, ids: Collection[str], prefixes: Collection[str]
+    async def known_by(
+        self, organization: str, keys: Collection[Key]
     ) -> tuple[int, list[StoredRecord]]:
-        """Those with one of the ids or prefixes, and the head of the change feed with them."""
-        return await self._found(
-            organization, records.c.id.in_(ids) | records.c.prefix.in_(prefixes)
-        )
+        """The head of the change feed, and with it those that have one of ``keys``."""
+        found: list[StoredRecord] = []
+        async with self._database.read() as connection:
+            head = await head_of(connection, organization_feed(organization))
+            for chunk in in_chunks(keys):
+                for condition in await conditions_for(connection, organization, chunk):
+                    found += await _all_stored(connection, _SELECT.where(condition))
+        return head, found
 
-    async def wildcards(self, organization: str) -> tuple[int, list[StoredRecord]]:
-        """Those whose prefix has a `*`, and the head of the change feed with them."""
-        # From the index of prefixes alone: the records themselves may be many times as large.
-        inner = select(records.c.prefix).where(
-            records.c.organization_id == organization, records.c.prefix.contains("*")
-        )
-        return await self._found(organization, records.c.prefix.in_(inner))
-
-    async def _found(
-        self, organization: str, condition: ColumnElement[bool]
+    async def behind(
+        self, organization: str, after: str | None, limit: int
     ) -> tuple[int, list[StoredRecord]]:
-        query = select(*_COLUMNS, records.c.sealed_creds).where(
-            records.c.organization_id == organization, condition
+        """The head of the change feed, and with it up to ``limit`` records in the order of their
+        ids, from the one behind ``after`` on.
+        """
+        query = (
+            _SELECT.where(records.c.organization_id == organization, *_behind(after))
+            .order_by(records.c.id)
+            .limit(limit)
         )
         async with self._database.read() as connection:
             head = await head_of(connection, organization_feed(organization))
-            rows = await connection.execute(query)
-            return head, [StoredRecord(record_of(row), row.sealed_creds) for row in rows]
+            return head, await _all_stored(connection, query)
 
     async def page(
         self,
@@ -104,7 +103,7 @@ class RecordStore:
     ) -> list[Record]:
         """Up to ``limit`` records in the order of their ids, from the one behind ``after`` on."""
         query = (
-            select(*_COLUMNS)
+            select(*COLUMNS)
             .where(*conditions(organization, wanted), *_behind(after))
             .order_by(records.c.id)
             .limit(limit)
@@ -118,27 +117,6 @@ class RecordStore:
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
         return {Health(row.health): row.number for row in rows}
-
-    async def stream(self, organization: str) -> AsyncIterator[list[StoredRecord]]:
-        """All records, in chunks, in the order of their ids: one state of the database.
-
-        A connection is held until the last chunk is taken or the iterator is closed.
-        """
-        after: str | None = None
-        async with self._database.read() as connection:
-            while True:
-                query = (
-                    select(*_COLUMNS, records.c.sealed_creds)
-                    .where(records.c.organization_id == organization, *_behind(after))
-                    .order_by(records.c.id)
-                    .limit(_STREAM_CHUNK)
-                )
-                rows = (await connection.execute(query)).all()
-                if rows:
-                    yield [StoredRecord(record_of(row), row.sealed_creds) for row in rows]
-                if len(rows) < _STREAM_CHUNK:
-                    return
-                after = rows[-1].id
 
     async def revision(self, organization: str) -> int:
         """The head of the organization's change feed."""
@@ -226,7 +204,7 @@ class RecordStore:
                 update(records)
                 .where(*_key(organization, record.id))
                 .values(version=version, **changeable(record, sealed))
-                .returning(*_COLUMNS)
+                .returning(*COLUMNS)
             )
             if ends_identity is not None:
                 await drop_issued(connection, organization, ends_identity)
@@ -260,6 +238,22 @@ class RecordStore:
                 await drop_issued(connection, organization, ends_identity)
             await audit(connection)
         return True
+
+
+def _stored(row: Sequence[Any]) -> StoredRecord:
+    *values, sealed = row
+    return StoredRecord(record_of(values), sealed)
+
+
+async def _all_stored(
+    connection: AsyncConnection, query: Select[*tuple[Any, ...]]
+) -> list[StoredRecord]:
+    found = []
+    for row in await all_rows(connection, query):
+        found.append(_stored(row))
+        if len(found) % AT_A_TIME == 0:
+            await asyncio.sleep(0)
+    return found
 
 
 async def _announce(

@@ -33,6 +33,11 @@ def milliseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 
 
+def moment(milliseconds: int) -> datetime:
+    """The time that :func:`milliseconds` gave."""
+    return _EPOCH + milliseconds * _MILLISECOND
+
+
 class Milliseconds(TypeDecorator[datetime]):
     """An aware time, stored as :func:`milliseconds`."""
 
@@ -43,7 +48,7 @@ class Milliseconds(TypeDecorator[datetime]):
         return None if value is None else milliseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + value * _MILLISECOND
+        return None if value is None else moment(value)
 
 
 def _organization() -> Column[str]:
