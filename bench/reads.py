@@ -7,7 +7,9 @@ records (1,000,000 by argument), on SQLite and on a PostgreSQL that syncs. In tu
 answer of the same server, through the same layers: `/health/live`. ``ratio`` is of requests per
 second, ``cpu_ratio`` of the server's processor time for a request, which other work on the machine
 disturbs less. ``cold`` is the first credential after a start, asked for as soon as the server is
-ready; ``warm`` one request alone, later.
+ready; ``warm`` one request alone, later. ``loading`` is of reads while the records are being
+loaded, and ``loaded_s`` how long that takes beside them, where it is seconds at all. All else is
+measured when they are loaded.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from bench.load import Load, load, median, require_wrk
 from bench.places import Place, images_script, places, prefix
@@ -25,6 +29,7 @@ from tests.parts.server import PullpassServer, pullpass_server
 ROUNDS = 5
 SIZES = (100, 100_000)
 _ALONE = 200
+_PATIENCE = 600
 
 
 def first_answer(server: PullpassServer) -> float:
@@ -33,6 +38,33 @@ def first_answer(server: PullpassServer) -> float:
         began = time.perf_counter()
         assert client.password_for(f"{prefix(7)}/x:1") == "password-7"
         return (time.perf_counter() - began) * 1000
+
+
+def while_loading(server: PullpassServer, asked: Path) -> dict[str, float]:
+    """What is answered from now until all records are loaded, which is when this returns."""
+    slices: list[Load] = []
+    with ThreadPoolExecutor(1) as pool:
+        loaded = pool.submit(seconds_to_load, server)
+        while not loaded.done():
+            slices.append(load(server, "/", 1, asked))
+    # The last record came during the last.
+    if len(slices) < 2:
+        return {}
+    reads = median(slices[:-1])
+    return {
+        "loading_per_second": round(reads.per_second),
+        "loading_p99_ms": round(reads.p99_ms, 1),
+        "loaded_s": round(loaded.result(), 1),
+    }
+
+
+def seconds_to_load(server: PullpassServer) -> float:
+    with ApiClient(server, seconds=_PATIENCE) as client:
+        began = time.perf_counter()
+        # Any record may match, so that this waits for all.
+        answer = client.call("POST", "registries/actions/match", json={"images": ["ghcr.io/a"]})
+        assert answer.status_code == 200, answer.text
+        return time.perf_counter() - began
 
 
 def alone(server: PullpassServer, count: int) -> float:
@@ -50,6 +82,7 @@ def measure(place: Place, count: int, seconds: float) -> dict[str, float]:
     asked = images_script(place.folder, count)
     with pullpass_server(place.folder, env=place.env, admin_token=place.token) as server:
         cold = first_answer(server)
+        loading = while_loading(server, asked)
         load(server, "/", 1, asked)
         fixed: list[Load] = []
         reads: list[Load] = []
@@ -71,6 +104,7 @@ def measure(place: Place, count: int, seconds: float) -> dict[str, float]:
         "fixed_p99_ms": round(ceiling.p99_ms, 1),
         "cold_ms": round(cold, 1),
         "warm_ms": round(warm, 1),
+        **loading,
     }
 
 
