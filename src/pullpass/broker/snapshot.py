@@ -194,7 +194,8 @@ class FollowedSnapshot:
             await self._read(wanted - self._known)
 
     async def _read(self, keys: set[Key]) -> None:
-        await self._merge(*await self._records.known_by(self._organization, keys))
+        if keys:
+            await self._merge(*await self._records.known_by(self._organization, keys))
         if not self.is_whole:
             self._known |= keys
 

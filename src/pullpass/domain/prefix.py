@@ -20,7 +20,6 @@ from pullpass.domain.image import (
     is_domain,
     registry_host,
 )
-from pullpass.domain.sharing import shared
 
 # A host name has at most 253 characters (RFC 1035), a repository 255; the rest is scheme and port.
 MAX_PREFIX_LENGTH = 530
@@ -38,15 +37,21 @@ _PATH_COMPONENT = re.compile(PATH_COMPONENT)
 _API_PATHS = (("v1",), ("v2",))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class RegistryPrefix:
-    """A normalized prefix; ``str()`` of it is a record's unique key within an organization.
+    """A normalized prefix; its ``text`` is a record's unique key within an organization.
 
-    ``domain`` is in lower case, its port included; ``path`` may be empty.
+    ``domain`` is in lower case, its port included; ``path`` may be empty. They are not kept, since
+    there may be a million prefixes.
     """
 
-    domain: str
-    path: tuple[str, ...]
+    text: str
+
+    def __init__(self, domain: str, path: tuple[str, ...]) -> None:
+        if not is_domain(domain) and "*" not in domain:
+            # `Foo` is a host by its capital alone: in lower case it would be read as a namespace.
+            domain = domain.upper()
+        object.__setattr__(self, "text", "/".join((domain, *path)))
 
     @classmethod
     def parse(cls, text: str) -> RegistryPrefix:
@@ -68,13 +73,23 @@ class RegistryPrefix:
 
     @classmethod
     def normalized(cls, text: str) -> RegistryPrefix:
-        """The prefix whose ``str()`` is ``text``, which is not checked."""
-        domain, *path = text.split("/")
-        return cls(shared(domain.lower()), (*map(shared, path[:-1]), *path[-1:]))
+        """The prefix whose ``text`` this is, which is not checked."""
+        prefix = cls.__new__(cls)
+        object.__setattr__(prefix, "text", text)
+        return prefix
+
+    @property
+    def domain(self) -> str:
+        return self.text.partition("/")[0].lower()
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return tuple(self.text.split("/")[1:])
 
     @property
     def is_wildcard(self) -> bool:
-        return "*" in self.domain
+        # A path holds none.
+        return "*" in self.text
 
     @property
     def specificity(self) -> tuple[int, int, int, str]:
@@ -83,19 +98,15 @@ class RegistryPrefix:
         The longest path first; an exact domain before a wildcard one; fewer `*` before more; the
         longer text; and then the text itself, so that every replica orders alike.
         """
-        text = str(self)
-        return (-len(self.path), self.domain.count("*"), -len(text), text)
+        text = self.text
+        return (-text.count("/"), text.count("*"), -len(text), text)
 
     def matches(self, image: ImageReference) -> bool:
         """Whether the image lies under this prefix; its tag and digest never matter."""
         return host_matches(self.domain, image.host) and image.path[: len(self.path)] == self.path
 
     def __str__(self) -> str:
-        domain = self.domain
-        if not is_domain(domain) and not self.is_wildcard:
-            # `Foo` is a host by its capital alone: in lower case it would be read as a namespace.
-            domain = domain.upper()
-        return "/".join((domain, *self.path))
+        return self.text
 
 
 def parse_helper_query(text: str) -> RegistryPrefix:

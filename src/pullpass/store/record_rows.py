@@ -50,7 +50,8 @@ def record_of(values: Sequence[Any]) -> Record:
     return Record(
         id=record_id,
         registry=registry,
-        prefix=RegistryPrefix.normalized(prefix),
+        # Most often the same text, which is then kept once.
+        prefix=RegistryPrefix.normalized(registry if registry == prefix else prefix),
         type=RecordType(kind),
         enable_ci=bool(enable_ci),
         secrets=_secrets(secrets),
