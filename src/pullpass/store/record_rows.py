@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +13,6 @@ from sqlalchemy import BigInteger, type_coerce
 from pullpass.domain.prefix import RegistryPrefix
 from pullpass.domain.record import Record, SecretReference, Secrets
 from pullpass.domain.record_types import RecordType
-from pullpass.domain.sharing import shared
 from pullpass.store.schema import moment, records
 
 # All but the sealed credential, as `record_of` takes them.
@@ -57,9 +57,15 @@ def record_of(values: Sequence[Any]) -> Record:
         secrets=_secrets(secrets),
         options=_options(options),
         created_at=moment(created_at),
-        created_by=None if created_by is None else shared(created_by),
+        created_by=None if created_by is None else _shared(created_by),
         version=version,
     )
+
+
+@lru_cache(maxsize=10_000)
+def _shared(text: str) -> str:
+    """One object for equal texts, where many records have them."""
+    return text
 
 
 def _secrets_json(secrets: Secrets | None) -> str | None:

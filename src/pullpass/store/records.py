@@ -26,7 +26,7 @@ from pullpass.store.record_rows import COLUMNS, changeable, record_of
 from pullpass.store.schema import records
 
 # Work on so many takes a few milliseconds: then others go on.
-AT_A_TIME = 50
+AT_A_TIME = 200
 
 
 @dataclass(frozen=True, slots=True)
