@@ -15,9 +15,10 @@ from pullpass.store.changes import Change, organization_feed
 from pullpass.store.record_lookup import Key, KeyKind
 from pullpass.store.records import AT_A_TIME, RecordStore, StoredRecord
 
-# The first chunk is all that most organizations have.
+# Most organizations have no more, and are whole with the first chunk.
 _FIRST_CHUNK = 250
 _CHUNK = 2000
+# So that collecting what came since the last time takes some milliseconds.
 _CHUNKS_TO_SETTLE = 3
 
 
@@ -131,7 +132,6 @@ class FollowedSnapshot:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        # An organization with few records is whole after the first chunk.
         await asyncio.shield(self._begun)
         if self.is_whole or self._known.issuperset(keys):
             return
@@ -231,11 +231,12 @@ class FollowedSnapshot:
 
 
 def _settle() -> None:
-    """Keep the garbage collector from going through all that is loaded again and again: a full
-    collection of a million records stops every request for a second.
+    """Keep the garbage collector from going through all that is loaded, again and again: with a
+    million records that stops every request for a second.
 
-    They are freed all the same when they are dropped, by their count of references. What is
-    garbage now is collected before it is put aside too.
+    What was loaded is freed all the same when it is dropped, by its count of references, as there
+    are no cycles in a snapshot; also where all is loaded anew. What is garbage now is collected
+    first, for it would stay otherwise.
     """
     gc.collect()
     gc.freeze()

@@ -25,8 +25,9 @@ from pullpass.store.record_lookup import Key, conditions_for
 from pullpass.store.record_rows import COLUMNS, changeable, record_of
 from pullpass.store.schema import records
 
-# Work on so many takes a few milliseconds: then others go on.
+# Work on so many takes about a millisecond: then others go on.
 AT_A_TIME = 200
+_SELECT = select(*COLUMNS, records.c.sealed_creds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,6 @@ class StoredRecord:
 
     record: Record
     sealed: bytes | None = field(repr=False)
-
-
-_SELECT = select(*COLUMNS, records.c.sealed_creds)
 
 
 class RecordStore:
