@@ -170,10 +170,12 @@ async def test_what_is_created_while_the_rest_is_loaded_is_seen_at_once(
     assert winner(await whole(snapshots, store), image) == "globex"
 
 
+@pytest.mark.parametrize("loaded", [True, False])
 async def test_where_changes_are_missing_all_is_loaded_anew_and_asked_for_meanwhile(
-    snapshots: Snapshots, store: SlowStore, follower: Follower
+    snapshots: Snapshots, store: SlowStore, follower: Follower, loaded: bool
 ) -> None:
-    before = await whole(snapshots, store)
+    assert await answers(snapshots) == IMAGES
+    before = await (whole(snapshots, store) if loaded else snapshots.about("acme"))
     store.may_end.clear()
     # As a backup that was restored: without a record that is in memory.
     async with store.database.write() as connection:
