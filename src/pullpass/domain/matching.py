@@ -112,12 +112,14 @@ class MatchIndex(Generic[T]):
     def put(self, key: str, prefix: RegistryPrefix, value: T) -> None:
         """Add a record, or replace the one with this key (a record's id) or with this prefix."""
         self.remove(key)
-        domain = self._domains.get(prefix.domain)
+        name = prefix.domain
+        domain = self._domains.get(name)
         if domain is None:
-            domain = self._domains[prefix.domain] = _Domain()
+            domain = self._domains[name] = _Domain()
             if prefix.is_wildcard:
-                self._wildcards.add(prefix.domain)
-        text = _text(prefix.domain, prefix.path)
+                self._wildcards.add(name)
+        # The prefix's own text, where that is in lower case too: it need not be kept twice.
+        text = prefix.text if prefix.text.islower() else prefix.text.lower()
         replaced = domain.put(text, key)
         if replaced is not None:
             del self._texts[replaced]
