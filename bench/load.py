@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,20 @@ def require_wrk() -> None:
     """Ends the program where there is none: a client in Python would take the server's core."""
     if shutil.which("wrk") is None:
         sys.exit("The load comes from wrk, which is not here: apt-get install wrk")
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[Callable[[], None]]:
+    """What is started within runs on one core; from the call of what is yielded on, all that is
+    started runs on the others (on a machine with a single core, on that one too).
+    """
+    mine = os.sched_getaffinity(0)
+    first, *others = sorted(mine)
+    os.sched_setaffinity(0, {first})
+    try:
+        yield lambda: os.sched_setaffinity(0, others or mine)
+    finally:
+        os.sched_setaffinity(0, mine)
 
 
 def load(

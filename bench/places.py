@@ -80,7 +80,10 @@ class Places:
         """A new place with ``count`` records."""
         self._count += 1
         folder = self._folder / f"{kind}-{self._count}"
-        env = {} if kind == "sqlite" else {"PULLPASS_DATABASE": self.url()}
+        # One token asks for all.
+        env = {"PULLPASS_REQUESTS_PER_SECOND": "0"}
+        if kind == "postgresql":
+            env["PULLPASS_DATABASE"] = self.url()
         token = initialize(folder, ORGANIZATION, env=env)
         asyncio.run(_fill(folder, env, count))
         return Place(kind, folder, env, token)

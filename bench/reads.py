@@ -2,14 +2,15 @@
 
     python -m bench.reads [SECONDS [RECORDS...]]
 
-One server process and 64 connections of wrk, which ask for random images among 100 and 100,000
-records (1,000,000 by argument), on SQLite and on a PostgreSQL that syncs. In turn with it, a fixed
-answer of the same server, through the same layers: `/health/live`. ``ratio`` is of requests per
-second, ``cpu_ratio`` of the server's processor time for a request, which other work on the machine
-disturbs less. ``cold`` is the first credential after a start, asked for as soon as the server is
-ready; ``warm`` one request alone, later. ``loading`` is of reads while the records are being
-loaded, and ``loaded_s`` how long that takes beside them, where it is seconds at all. All else is
-measured when they are loaded.
+One server process on one core, and 64 connections of wrk on the others, which ask for random
+images among 100 and 100,000 records (1,000,000 by argument), on SQLite and on a PostgreSQL that
+syncs. In turn with it, a fixed answer of the same server, through the same layers: `/health/live`.
+``ratio`` is of requests per second, ``cpu_ratio`` of the server's processor time for a request,
+which other work on the machine disturbs less. ``few_p99_ms`` is with 16 connections, that leave no
+less to do but wait less for each other. ``cold`` is the first credential after a start, asked for
+as soon as the server is ready; ``warm`` one request alone, later. ``loading`` is of reads while the
+records are being loaded, and ``loaded_s`` how long that takes beside them, where it is seconds at
+all. All else is measured when they are loaded.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.load import Load, load, median, require_wrk
+from bench.load import Load, load, median, one_core, require_wrk
 from bench.places import Place, images_script, places, prefix
 from bench.report import show
 from tests.parts.api_client import ApiClient
@@ -29,6 +30,7 @@ from tests.parts.server import PullpassServer, pullpass_server
 ROUNDS = 5
 SIZES = (100, 100_000)
 _ALONE = 200
+_FEW = 16
 _PATIENCE = 600
 
 
@@ -80,15 +82,21 @@ def alone(server: PullpassServer, count: int) -> float:
 
 def measure(place: Place, count: int, seconds: float) -> dict[str, float]:
     asked = images_script(place.folder, count)
-    with pullpass_server(place.folder, env=place.env, admin_token=place.token) as server:
+    with (
+        one_core() as leave_it,
+        pullpass_server(place.folder, env=place.env, admin_token=place.token) as server,
+    ):
+        leave_it()
         cold = first_answer(server)
         loading = while_loading(server, asked)
         load(server, "/", 1, asked)
         fixed: list[Load] = []
         reads: list[Load] = []
+        few: list[Load] = []
         for _ in range(ROUNDS):
             fixed.append(load(server, "/health/live", seconds))
             reads.append(load(server, "/", seconds, asked))
+            few.append(load(server, "/", seconds, asked, connections=_FEW))
         warm = alone(server, count)
     ceiling, read = median(fixed), median(reads)
     pairs = list(zip(fixed, reads, strict=True))
@@ -102,6 +110,7 @@ def measure(place: Place, count: int, seconds: float) -> dict[str, float]:
         "p50_ms": round(read.p50_ms, 1),
         "p99_ms": round(read.p99_ms, 1),
         "fixed_p99_ms": round(ceiling.p99_ms, 1),
+        "few_p99_ms": round(median(few).p99_ms, 1),
         "cold_ms": round(cold, 1),
         "warm_ms": round(warm, 1),
         **loading,
