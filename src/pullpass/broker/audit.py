@@ -15,6 +15,7 @@ from pullpass.domain.errors import InvalidInput, PullpassError, Unavailable
 from pullpass.domain.identity import Origin, Principal, User
 from pullpass.domain.record import Record
 from pullpass.store.audit import AuditStore, Recording
+from pullpass.store.audit_extension import Extension
 from pullpass.store.audit_reading import AuditReader
 
 _LOCAL = Origin("LOCAL", "pullpass init", 201)
@@ -93,6 +94,14 @@ class Auditor:
     def recording(self, events: Sequence[Event]) -> Recording:
         """What a store writes with several changes, in their order."""
         return self._store.recording(events)
+
+    def extension(self, events: Sequence[Event]) -> Extension | None:
+        """As :meth:`AuditStore.extension`."""
+        return self._store.extension(events)
+
+    def extended(self, extension: Extension) -> None:
+        """As :meth:`AuditStore.extended`."""
+        self._store.extended(extension)
 
     async def delivered(
         self, caller: Caller, asked: Asked, record: Record, credential: Credential | None

@@ -72,6 +72,20 @@ class AuditStore:
 
         return record
 
+    def extension(self, events: Sequence[Event]) -> Extension | None:
+        """``events`` of one organization, sealed behind the end of its chain as it was left, for a
+        change that the driver makes by itself; None where it may be elsewhere by now.
+        """
+        organization = events[0].organization
+        before = self._heads.get(organization)
+        if before is None or organization in self._shared:
+            return None
+        return self._extension(organization, before, events)
+
+    def extended(self, extension: Extension) -> None:
+        """Remember where a chain ends, since ``extension`` is on disk."""
+        self._heads[extension.organization] = extension.after
+
     async def append(self, events: Sequence[Event]) -> None:
         """Add ``events``, all or none; they are on disk when this returns.
 
