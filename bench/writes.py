@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.load import CONNECTIONS, load, require_wrk
+from bench.load import CONNECTIONS, Load, load, median, require_wrk
 from bench.places import Place, places
 from bench.report import show
 from tests.parts.postgres import require_postgres
@@ -96,27 +96,23 @@ def bare_postgresql(place: Place, number: int, seconds: float) -> float:
 def measure(place: Place, seconds: float) -> dict[str, float]:
     bare = bare_sqlite if place.name == "sqlite" else bare_postgresql
     with pullpass_server(place.folder, env=place.env, admin_token=place.token) as server:
-        created, peers, slowest = [], [], []
+        created, peers = [], []
         _create(server, place, 0, 1)
         for number in range(1, ROUNDS + 1):
-            rate, p99 = _create(server, place, number, seconds)
-            created.append(rate)
-            slowest.append(p99)
+            created.append(_create(server, place, number, seconds))
             peers.append(bare(place, number, seconds))
-    ours, peer = statistics.median(created), statistics.median(peers)
+    ours, peer = median(created), statistics.median(peers)
     return {
-        "created_per_second": round(ours),
+        "created_per_second": round(ours.per_second),
         "bare_per_second": round(peer),
-        "ratio": round(ours / peer, 2),
-        "p99_ms": round(statistics.median(slowest), 1),
+        "ratio": round(ours.per_second / peer, 2),
+        "cpu_us": round(ours.cpu_us),
+        "p99_ms": round(ours.p99_ms, 1),
     }
 
 
-def _create(
-    server: PullpassServer, place: Place, number: int, seconds: float
-) -> tuple[float, float]:
-    found = load(server, "/", seconds, script(place.folder, number))
-    return found.per_second, found.p99_ms
+def _create(server: PullpassServer, place: Place, number: int, seconds: float) -> Load:
+    return load(server, "/", seconds, script(place.folder, number))
 
 
 def main() -> None:
