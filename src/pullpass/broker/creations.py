@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 
 from pullpass.broker.audit import Auditor
 from pullpass.broker.clock import Clock
 from pullpass.broker.group_commit import GroupCommit
 from pullpass.broker.snapshots import Snapshots
+from pullpass.domain.audit import Event
 from pullpass.domain.errors import Conflict, Unavailable
 from pullpass.domain.record import Record
 from pullpass.store.audit import Recording
@@ -56,9 +58,13 @@ class Creations:
     async def _write(
         self, organization: str, batch: Sequence[NewRecord]
     ) -> Sequence[Record | Conflict]:
-        outcomes = await self._records.create_many(
-            organization, batch, now=self._clock(), audit=self._recording
-        )
+        now = self._clock()
+        outcomes: Sequence[Record | Conflict] | None
+        outcomes = await self._add(organization, batch, now)
+        if outcomes is None:
+            outcomes = await self._records.create_many(
+                organization, batch, now=now, audit=self._recording
+            )
         created = [
             StoredRecord(outcome, new.sealed)
             for new, outcome in zip(batch, outcomes, strict=True)
@@ -67,8 +73,23 @@ class Creations:
         await self._snapshots.add(organization, created)
         return outcomes
 
+    async def _add(
+        self, organization: str, batch: Sequence[NewRecord], now: datetime
+    ) -> Sequence[Record] | None:
+        log = self._audit.extension(_events(batch))
+        if log is None:
+            return None
+        created = await self._records.add(organization, batch, now=now, log=log)
+        if created is not None:
+            self._audit.extended(log)
+        return created
+
     def _recording(self, created: Sequence[NewRecord]) -> Recording:
-        return self._audit.recording([new.event for new in created if new.event is not None])
+        return self._audit.recording(_events(created))
+
+
+def _events(created: Sequence[NewRecord]) -> list[Event]:
+    return [new.event for new in created if new.event is not None]
 
 
 def _overload() -> Unavailable:

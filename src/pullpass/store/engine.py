@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pullpass.domain.errors import InvalidInput
 from pullpass.store.audit_extension import Extension
 from pullpass.store.failures import translated
+from pullpass.store.record_addition import Addition
 from pullpass.store.sqlite import SqliteBackend
 
 _Item = TypeVar("_Item")
@@ -40,6 +41,7 @@ class Backend(Protocol):
     def write(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
     def migration(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
     async def extend_chains(self, extensions: Sequence[Extension]) -> bool: ...
+    async def add_records(self, addition: Addition) -> int: ...
     async def close(self) -> None: ...
     def explain(self, error: Exception) -> str | None: ...
 
@@ -132,6 +134,19 @@ class Database:
         """
         with translated(self._backend.explain, self._backend.errors):
             return await self._backend.extend_chains(extensions)
+
+    async def add_records(self, addition: Addition) -> int:
+        """Put new records, their changes and their audit entries in, in a transaction and as fast
+        as it goes.
+
+        They are on disk where this returns the revision of the last one. 0: nothing was done,
+        since one of them is there already, or the chain or the feed is not as it was thought to be.
+
+        Raises:
+            StoreUnavailable: as :meth:`write`.
+        """
+        with translated(self._backend.explain, self._backend.errors):
+            return await self._backend.add_records(addition)
 
     async def ping(self) -> None:
         """Ask the database for a sign of life.

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from pullpass.domain.errors import InvalidInput
 from pullpass.store.audit_extension import Extension, extend_postgresql
 from pullpass.store.failures import LOST, NO_TABLES, TIMED_OUT
+from pullpass.store.record_addition import Addition, add_postgresql
 
 _CONNECT_SECONDS = 3.0
 _STATEMENT_SECONDS = 5.0
@@ -115,13 +116,26 @@ class PostgresBackend:
             await connection.commit()
 
     async def extend_chains(self, extensions: Sequence[Extension]) -> bool:
+        async with self._driver() as connection:
+            return await extend_postgresql(connection, extensions)
+        return False
+
+    async def add_records(self, addition: Addition) -> int:
+        async with self._driver() as connection:
+            return await add_postgresql(connection, addition)
+        return 0
+
+    @asynccontextmanager
+    async def _driver(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection of the driver itself. A constraint that is violated ends the block, and
+        nothing else.
+        """
         async with self._engine.connect() as connection:
             pooled = await connection.get_raw_connection()
             try:
-                return await extend_postgresql(pooled.driver_connection, extensions)
+                yield pooled.driver_connection
             except asyncpg.IntegrityConstraintViolationError:
                 await connection.invalidate()
-                return False
             except BaseException:
                 # A transaction may have been left open, or a statement unanswered.
                 await connection.invalidate()

@@ -14,10 +14,12 @@ from pullpass.domain import timestamp
 from pullpass.domain.audit import Event
 from pullpass.domain.errors import Conflict
 from pullpass.domain.record import Record
+from pullpass.store.audit_extension import Extension
 from pullpass.store.changes import advance, list_changes, organization_feed
 from pullpass.store.engine import in_chunks
+from pullpass.store.record_addition import COLUMNS, Addition
 from pullpass.store.record_rows import changeable
-from pullpass.store.schema import records
+from pullpass.store.schema import milliseconds, records
 from pullpass.store.users import require_organization
 
 CHANGE_KIND = "record"
@@ -37,6 +39,25 @@ class NewRecord:
     record: Record
     sealed: bytes | None = field(repr=False)
     event: Event | None = None
+
+
+def addition(
+    organization: str, items: Sequence[NewRecord], now: datetime, log: Extension
+) -> Addition | None:
+    """All of them, for the driver to put in; None where two want the same."""
+    ids = {item.record.id for item in items}
+    prefixes = {item.record.prefix for item in items}
+    if len(ids) < len(items) or len(prefixes) < len(items):
+        return None
+    rows = [_row(item, now) for item in items]
+    feed = organization_feed(organization)
+    return Addition(organization, feed, CHANGE_KIND, milliseconds(now), rows, log)
+
+
+def added(items: Sequence[NewRecord], now: datetime, head: int) -> list[Record]:
+    """The records as they are stored, the last of them at revision ``head``."""
+    first = head - len(items) + 1
+    return [_stored(item.record, version, now) for version, item in enumerate(items, first)]
 
 
 async def create_records(
@@ -63,8 +84,7 @@ async def create_records(
         elif prefix in owners:
             outcomes.append(prefix_taken(record, owners[prefix]))
         else:
-            created_at = timestamp.whole_milliseconds(record.created_at or now)
-            created = dataclasses.replace(record, version=version, created_at=created_at)
+            created = _stored(record, version, now)
             version += 1
             ids.add(created.id)
             owners[prefix] = created.id
@@ -74,7 +94,7 @@ async def create_records(
                 {
                     "organization_id": organization,
                     "id": created.id,
-                    "created_at": created_at,
+                    "created_at": created.created_at,
                     "created_by": created.created_by,
                     "version": created.version,
                     **changeable(created, item.sealed),
@@ -86,6 +106,22 @@ async def create_records(
         await list_changes(connection, feed, first, CHANGE_KIND, subjects, now)
         await connection.execute(insert(records), rows)
     return outcomes
+
+
+def _stored(record: Record, version: int, now: datetime) -> Record:
+    created_at = timestamp.whole_milliseconds(record.created_at or now)
+    return dataclasses.replace(record, version=version, created_at=created_at)
+
+
+def _row(item: NewRecord, now: datetime) -> list[object]:
+    record = item.record
+    values = {
+        "id": record.id,
+        "created_at": milliseconds(record.created_at or now),
+        "created_by": record.created_by,
+        **changeable(record, item.sealed),
+    }
+    return [values[name] for name in COLUMNS]
 
 
 def prefix_taken(record: Record, owner: str) -> Conflict:

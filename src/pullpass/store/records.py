@@ -15,11 +15,19 @@ from pullpass.domain.errors import Conflict
 from pullpass.domain.record import EVERY_RECORD, Health, Record, RecordFilter
 from pullpass.store.all_rows import all_rows
 from pullpass.store.audit import Recording, unrecorded
+from pullpass.store.audit_extension import Extension
 from pullpass.store.changes import announce, head_of, organization_feed
 from pullpass.store.checks import drop_check
 from pullpass.store.engine import Database, in_chunks
 from pullpass.store.issued import drop_issued
-from pullpass.store.record_creation import CHANGE_KIND, NewRecord, create_records, prefix_taken
+from pullpass.store.record_creation import (
+    CHANGE_KIND,
+    NewRecord,
+    added,
+    addition,
+    create_records,
+    prefix_taken,
+)
 from pullpass.store.record_filter import conditions, counts
 from pullpass.store.record_lookup import Key, conditions_for
 from pullpass.store.record_rows import COLUMNS, changeable, record_of
@@ -172,6 +180,21 @@ class RecordStore:
             else:
                 await connection.rollback()
         return outcomes
+
+    async def add(
+        self, organization: str, items: Sequence[NewRecord], *, now: datetime, log: Extension
+    ) -> list[Record] | None:
+        """As :meth:`create_many`, all of them with ``log``, and as fast as it goes. None: nothing
+        was done, since not all can be created, or ``log`` does not go on from where it ends.
+
+        Raises:
+            StoreUnavailable: as :meth:`Database.write`.
+        """
+        wanted = addition(organization, items, now, log)
+        if wanted is None:
+            return None
+        head = await self._database.add_records(wanted)
+        return added(items, now, head) if head else None
 
     async def replace(
         self,

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from pullpass.store.audit_extension import Extension, extend_sqlite
 from pullpass.store.failures import LOST, NO_TABLES, TIMED_OUT
+from pullpass.store.record_addition import Addition, add_sqlite
 from pullpass.store.sqlite_file import (
     PRAGMAS,
     FileReplaced,
@@ -83,6 +84,13 @@ class SqliteBackend:
                 return await self._one_hop.transact(partial(extend_sqlite, extensions=extensions))
             except sqlite3.IntegrityError:
                 return False
+
+    async def add_records(self, addition: Addition) -> int:
+        async with self._alone():
+            try:
+                return await self._one_hop.transact(partial(add_sqlite, addition=addition))
+            except sqlite3.IntegrityError:
+                return 0
 
     @contextlib.asynccontextmanager
     async def migration(self) -> AsyncIterator[AsyncConnection]:

@@ -11,8 +11,11 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from pullpass.store.sqlite_file import PRAGMAS, FileReplaced, Identity, device_and_inode, identity
+
+T = TypeVar("T")
 
 
 class OneHopWriter:
@@ -25,8 +28,8 @@ class OneHopWriter:
         self._connection: sqlite3.Connection | None = None
         self._identity: Identity | None = None
 
-    async def transact(self, work: Callable[[sqlite3.Connection], bool]) -> bool:
-        """Commit what ``work`` does where it says True, else roll it back; returns what it says.
+    async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Commit what ``work`` does where what it returns is true, else roll it back; returns that.
 
         Raises:
             sqlite3.Error: nothing was written, unless the commit itself failed.
@@ -48,7 +51,7 @@ class OneHopWriter:
             await asyncio.get_running_loop().run_in_executor(thread, self._drop)
             thread.shutdown(wait=False)
 
-    def _transact(self, work: Callable[[sqlite3.Connection], bool], stale: bool) -> bool:
+    def _transact(self, work: Callable[[sqlite3.Connection], T], stale: bool) -> T:
         if stale:
             self._drop()
         connection = self._connection or self._connect()
