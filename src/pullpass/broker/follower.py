@@ -103,6 +103,7 @@ class Follower:
             if watch.applied == first - 1:
                 apply()
                 watch.move(last)
+            if watch.applied >= last:
                 return
         await self.catch_up()
 

@@ -116,26 +116,27 @@ class PostgresBackend:
             await connection.commit()
 
     async def extend_chains(self, extensions: Sequence[Extension]) -> bool:
-        async with self._driver() as connection:
-            return await extend_postgresql(connection, extensions)
-        return False
+        try:
+            async with self._driver() as connection:
+                return await extend_postgresql(connection, extensions)
+        except asyncpg.IntegrityConstraintViolationError:
+            return False
 
     async def add_records(self, addition: Addition) -> int:
         async with self._driver() as connection:
-            return await add_postgresql(connection, addition)
-        return 0
+            try:
+                return await add_postgresql(connection, addition)
+            except asyncpg.IntegrityConstraintViolationError:
+                # One statement alone, of which nothing is left.
+                return 0
 
     @asynccontextmanager
     async def _driver(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection of the driver itself. A constraint that is violated ends the block, and
-        nothing else.
-        """
+        """A connection of the driver itself, which an error ends."""
         async with self._engine.connect() as connection:
             pooled = await connection.get_raw_connection()
             try:
                 yield pooled.driver_connection
-            except asyncpg.IntegrityConstraintViolationError:
-                await connection.invalidate()
             except BaseException:
                 # A transaction may have been left open, or a statement unanswered.
                 await connection.invalidate()

@@ -29,25 +29,12 @@ _MOST_ROWS = 500
 
 _ADVANCE = "UPDATE feeds SET revision = revision + ? WHERE feed = ? RETURNING revision"
 
-# The locks in the order in which every change takes them: the feed's, the chain's. One lookup for
-# each id and prefix, so that no plan for a table that was small reads a large one through.
+# The locks in the order in which every change takes them: the feed's, the chain's. That something
+# is taken only the unique indexes say, by an error: how to look it up the planner of a database
+# without statistics does not know, and reads a whole organization through.
 _ADD = f"""
     WITH head AS (
-        SELECT revision FROM feeds
-        WHERE feed = $2
-        AND NOT EXISTS (
-            SELECT 1 FROM unnest($11::text[]) AS wanted (id), LATERAL (
-                SELECT 1 FROM records
-                WHERE organization_id = $1 AND records.id = wanted.id LIMIT 1
-            ) AS taken
-        )
-        AND NOT EXISTS (
-            SELECT 1 FROM unnest($13::text[]) AS wanted (prefix), LATERAL (
-                SELECT 1 FROM records
-                WHERE organization_id = $1 AND records.prefix = wanted.prefix LIMIT 1
-            ) AS taken
-        )
-        FOR UPDATE
+        SELECT revision FROM feeds WHERE feed = $2 FOR UPDATE
     ), chain AS (
         SELECT revision FROM head, audit_chains
         WHERE organization_id = $1 AND sequence = $8 AND hash = $9 AND seal = $10
@@ -120,7 +107,7 @@ async def add_postgresql(connection: asyncpg.Connection, addition: Addition) -> 
     """The revision of the last record, which is committed; 0: nothing was done.
 
     Raises:
-        IntegrityConstraintViolationError: nothing was done; something is taken since just now.
+        IntegrityConstraintViolationError: nothing was done, since something is taken.
     """
     log = addition.log
     before: int | None = await connection.fetchval(
