@@ -3,9 +3,12 @@
     python -m bench.writes [SECONDS [RECORDS...]]
 
 Creations go over HTTP with 64 connections of wrk, sealed and audited, into an organization with no
-records (1,000,000 by argument). The peer puts equal rows into the same table, each in a transaction
-of its own that reaches the disk: on PostgreSQL by pgbench with 64 connections, on SQLite, which has
-one writer at a time, by one process without HTTP. In turn, three times; ``ratio`` of the medians.
+records (1,000,000 by argument). The peer puts equal rows into the same table, with its indexes and
+its foreign key, each in a transaction of its own that reaches the disk, and does nothing besides:
+no audit log, no change feed, no HTTP. On SQLite, which has one writer at a time, that is one
+process; on PostgreSQL it is pgbench with prepared statements, once with 64 connections, one for
+each client of ours, and once with as many as a server process opens at most (``pooled``). In turn,
+three times; each ``ratio`` is of the medians. ``cpu_us`` is the server's processor time for one.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ from tests.parts.postgres import require_postgres
 from tests.parts.server import PullpassServer, pullpass_server
 
 ROUNDS = 3
+# As in pullpass.store.postgresql.
+_POOL = 10
 _COLUMNS = (
     "organization_id, id, registry, prefix, type, enable_ci, sealed_creds, created_at, created_by,"
     " version"
@@ -51,7 +56,7 @@ def script(folder: Path, number: int) -> Path:
     return path
 
 
-def bare_sqlite(place: Place, number: int, seconds: float) -> float:
+def bare_sqlite(place: Place, name: str, seconds: float) -> float:
     connection = sqlite3.connect(place.folder / "pullpass.db", isolation_level=None, timeout=30)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("INSERT OR IGNORE INTO organizations VALUES ('bare', 'Bare', 0, 'bench')")
@@ -59,29 +64,31 @@ def bare_sqlite(place: Place, number: int, seconds: float) -> float:
     count, began = 0, time.perf_counter()
     while time.perf_counter() - began < seconds:
         count += 1
-        name = f"bare-{number}-{count}"
+        row_id = f"{name}-{count}"
         sealed = os.urandom(_SEALED_BYTES)
-        row = ("bare", name, name, f"bare.example.com/{name}", "basic", False, sealed, 0, "x", 1)
-        connection.execute(insert, row)
+        prefix = f"bare.example.com/{row_id}"
+        connection.execute(
+            insert, ("bare", row_id, prefix, prefix, "basic", False, sealed, 0, "x", 1)
+        )
     taken = time.perf_counter() - began
     connection.close()
     return count / taken
 
 
-def bare_postgresql(place: Place, number: int, seconds: float) -> float:
+def bare_postgresql(place: Place, name: str, seconds: float, connections: int) -> float:
     url = place.env["PULLPASS_DATABASE"]
     program = require_postgres() / "pgbench"
-    statements = place.folder / f"bare-{number}.sql"
-    name = f"'bare-{number}-' || :client_id || '-' || :a || '-' || :b"
+    statements = place.folder / f"{name}.sql"
+    row_id = f"'{name}-' || :client_id || '-' || :a || '-' || :b"
+    prefix = f"'bare.example.com/' || {row_id}"
     statements.write_text(
         "\\set a random(1, 2000000000)\n\\set b random(1, 2000000000)\n"
-        f"INSERT INTO records ({_COLUMNS}) VALUES ('bare', {name}, {name}, "
-        f"'bare.example.com/' || {name}, 'basic', false, "
-        f"decode(repeat('ab', {_SEALED_BYTES}), 'hex'), 0, 'x', 1);\n"
+        f"INSERT INTO records ({_COLUMNS}) VALUES ('bare', {row_id}, {prefix}, {prefix}, 'basic', "
+        f"false, decode(repeat('ab', {_SEALED_BYTES}), 'hex'), 0, 'x', 1);\n"
     )
     said = subprocess.run(
         [
-            *(program, "--no-vacuum", "--protocol=prepared", f"--client={CONNECTIONS}"),
+            *(program, "--no-vacuum", "--protocol=prepared", f"--client={connections}"),
             *(f"--time={max(1, round(seconds))}", f"--file={statements}", url),
         ],
         capture_output=True,
@@ -93,22 +100,34 @@ def bare_postgresql(place: Place, number: int, seconds: float) -> float:
     return float(found[1])
 
 
+def bare(place: Place, number: int, seconds: float) -> dict[str, float]:
+    """The rates of the peers, by what they are called."""
+    if place.name == "sqlite":
+        return {"bare": bare_sqlite(place, f"bare-{number}", seconds)}
+    return {
+        "bare": bare_postgresql(place, f"bare-{number}", seconds, CONNECTIONS),
+        "pooled": bare_postgresql(place, f"pooled-{number}", seconds, _POOL),
+    }
+
+
 def measure(place: Place, seconds: float) -> dict[str, float]:
-    bare = bare_sqlite if place.name == "sqlite" else bare_postgresql
     with pullpass_server(place.folder, env=place.env, admin_token=place.token) as server:
         created, peers = [], []
         _create(server, place, 0, 1)
         for number in range(1, ROUNDS + 1):
             created.append(_create(server, place, number, seconds))
             peers.append(bare(place, number, seconds))
-    ours, peer = median(created), statistics.median(peers)
-    return {
+    ours = median(created)
+    found = {
         "created_per_second": round(ours.per_second),
-        "bare_per_second": round(peer),
-        "ratio": round(ours.per_second / peer, 2),
         "cpu_us": round(ours.cpu_us),
         "p99_ms": round(ours.p99_ms, 1),
     }
+    for name in peers[0]:
+        rate = statistics.median(each[name] for each in peers)
+        found[f"{name}_per_second"] = round(rate)
+        found["ratio" if name == "bare" else f"{name}_ratio"] = round(ours.per_second / rate, 2)
+    return found
 
 
 def _create(server: PullpassServer, place: Place, number: int, seconds: float) -> Load:
