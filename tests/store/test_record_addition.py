@@ -24,11 +24,13 @@ from tests.store.values import NOW, a_record, an_event
 
 pytestmark = pytest.mark.usefixtures("admin")
 
+KEY = AuditKey(b"k" * 32)
+
 
 @pytest.fixture
 async def log(database: Database, records: RecordStore) -> AuditStore:
     """The log of an organization that has a record."""
-    store = AuditStore(database, AuditKey(b"k" * 32))
+    store = AuditStore(database, KEY)
     await store.append([an_event(action=AuditAction.CREATE_ORGANIZATION)])
     await records.create("acme", a_record("old", "old.io"), b"sealed", now=NOW)
     return store
@@ -43,10 +45,17 @@ def events(items: Sequence[NewRecord]) -> list[Event]:
     return [an_event(number, action=action) for number in range(len(items))]
 
 
-def sealed(log: AuditStore, items: Sequence[NewRecord]) -> Extension:
-    extension = log.extension(events(items))
-    assert extension is not None
-    return extension
+async def add(
+    database: Database, log: AuditStore, items: Sequence[NewRecord]
+) -> list[Record] | None:
+    created: list[Record] = []
+
+    async def put(extension: Extension) -> bool:
+        added = await RecordStore(database).add("acme", items, now=NOW, log=extension)
+        created.extend(added or ())
+        return added is not None
+
+    return created if await log.extend(events(items), put) else None
 
 
 async def rows(database: Database) -> list[int]:
@@ -57,7 +66,7 @@ async def rows(database: Database) -> list[int]:
             for each in (table, changes, audit_entries)
         ]
         heads = (await connection.execute(select(func.sum(feeds.c.revision)))).scalar_one()
-    return [*counts, int(heads)]
+    return [*counts, int(heads or 0)]
 
 
 async def test_all_are_there_with_their_changes_and_their_entries(
@@ -65,8 +74,7 @@ async def test_all_are_there_with_their_changes_and_their_entries(
 ) -> None:
     # More than one statement of SQLite takes.
     items = [new(f"id-{number}") for number in range(1203)]
-    extension = sealed(log, items)
-    created = await records.add("acme", items, now=NOW, log=extension)
+    created = await add(database, log, items)
     assert created is not None
     assert [each.version for each in created] == list(range(2, 1205))
     stored = await records.many("acme", [item.record.id for item in items])
@@ -76,11 +84,11 @@ async def test_all_are_there_with_their_changes_and_their_entries(
     assert [(each.revision, each.kind, each.subject) for each in feed] == [
         (each.version, "record", each.id) for each in created
     ]
-    log.extended(extension)
-    again = await records.add("acme", [new("last")], now=NOW, log=sealed(log, [new("last")]))
+    again = await add(database, log, [new("last")])
     assert again is not None
     assert again[0].version == 1205
-    assert len(await AuditReader(database).after("acme", 0, limit=2000)) == 1205
+    logged = await AuditReader(database).after("acme", 0, limit=2000)
+    assert [each.sequence for each in logged] == list(range(1, 1206))
 
 
 @pytest.mark.parametrize(
@@ -96,46 +104,34 @@ async def test_where_one_is_taken_nothing_is_done(
     records: RecordStore, database: Database, log: AuditStore, items: list[NewRecord]
 ) -> None:
     before = await rows(database)
-    assert await records.add("acme", items, now=NOW, log=sealed(log, items)) is None
+    assert await add(database, log, items) is None
     assert await rows(database) == before
-    # And the connections are as good as before.
-    await records.create("acme", a_record("next"), None, now=NOW)
+    # And everything is as good as before.
+    assert await add(database, log, [new("next")]) is not None
     assert await records.get("acme", "next") is not None
 
 
-async def test_where_the_log_or_the_feed_is_another_nothing_is_done(
-    records: RecordStore, database: Database, log: AuditStore
+async def test_where_the_log_goes_on_elsewhere_nothing_is_done(
+    database: Database, log: AuditStore
 ) -> None:
-    items = [new("one"), new("two")]
-    late = sealed(log, items)
-    await log.append([an_event(3)])
+    other = AuditStore(database, KEY)
+    await other.append([an_event(3)])
     before = await rows(database)
-    assert await records.add("acme", items, now=NOW, log=late) is None
+    assert await add(database, log, [new("one"), new("two")]) is None
     assert await rows(database) == before
-    current = sealed(log, items)
-    async with database.write() as connection:
-        await connection.execute(delete(feeds))
-    assert await records.add("acme", items, now=NOW, log=current) is None
-    assert await records.revision("acme") == 0
-    assert await records.get("acme", "one") is None
+    # Who never wrote an entry does not know where the log ends.
+    assert await add(database, AuditStore(database, KEY), [new("one")]) is None
 
 
-async def test_without_its_organization_nothing_is_done(
-    records: RecordStore, database: Database, log: AuditStore
+async def test_without_a_feed_or_an_organization_nothing_is_done(
+    database: Database, log: AuditStore
 ) -> None:
-    extension = sealed(log, [new("one")])
-    async with database.write() as connection:
-        await connection.execute(delete(organizations))
-    before = await rows(database)
-    assert await records.add("acme", [new("one")], now=NOW, log=extension) is None
-    assert await rows(database) == before
-
-
-def test_a_log_that_is_not_known_cannot_be_gone_on_with(
-    log: AuditStore, database: Database
-) -> None:
-    assert AuditStore(database, AuditKey(b"k" * 32)).extension([an_event()]) is None
-    assert log.extension([an_event(organization="globex")]) is None
+    for missing in (feeds, organizations):
+        async with database.write() as connection:
+            await connection.execute(delete(missing))
+        before = await rows(database)
+        assert await add(database, log, [new("one")]) is None
+        assert await rows(database) == before
 
 
 async def test_of_two_replicas_one_goes_first(
@@ -143,13 +139,34 @@ async def test_of_two_replicas_one_goes_first(
 ) -> None:
     async def create(opened: Database, names: list[str]) -> list[Record] | None:
         items = [new(name) for name in names]
-        return await RecordStore(opened).add("acme", items, now=NOW, log=sealed(log, items))
+        sealed: list[Extension] = []
+
+        async def later(extension: Extension) -> bool:
+            sealed.append(extension)
+            return False
+
+        await log.extend(events(items), later)
+        return await RecordStore(opened).add("acme", items, now=NOW, log=sealed[0])
 
     done = await asyncio.gather(
-        create(database, ["one", "two"]), create(replica, ["two", "three", "four"])
+        create(database, ["one", "two"]), create(replica, ["three", "four", "five"])
     )
     won = [each for each in done if each is not None]
     assert len(won) == 1
     assert await records.revision("acme") == won[0][-1].version == 1 + len(won[0])
     page = await records.page("acme", after=None, limit=10)
     assert {each.id for each in page} == {"old", *(each.id for each in won[0])}
+
+
+async def test_reads_and_creations_of_a_process_take_turns(
+    database: Database, log: AuditStore
+) -> None:
+    async def create(number: int) -> list[Record] | None:
+        return await add(database, log, [new(f"id-{number}")])
+
+    reads = [log.append([an_event(number)]) for number in range(20)]
+    created = await asyncio.gather(*(create(number) for number in range(20)), *reads)
+    # None of them met a log that ends elsewhere.
+    assert None not in created[:20]
+    logged = await AuditReader(database).after("acme", 0, limit=100)
+    assert [each.sequence for each in logged] == list(range(1, 42))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pullpass.broker.clock import Clock
@@ -95,13 +95,11 @@ class Auditor:
         """What a store writes with several changes, in their order."""
         return self._store.recording(events)
 
-    def extension(self, events: Sequence[Event]) -> Extension | None:
-        """As :meth:`AuditStore.extension`."""
-        return self._store.extension(events)
-
-    def extended(self, extension: Extension) -> None:
-        """As :meth:`AuditStore.extended`."""
-        self._store.extended(extension)
+    async def extend(
+        self, events: Sequence[Event], put: Callable[[Extension], Awaitable[bool]]
+    ) -> bool:
+        """As :meth:`AuditStore.extend`."""
+        return await self._store.extend(events, put)
 
     async def delivered(
         self, caller: Caller, asked: Asked, record: Record, credential: Credential | None

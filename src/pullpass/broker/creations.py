@@ -14,6 +14,7 @@ from pullpass.domain.audit import Event
 from pullpass.domain.errors import Conflict, Unavailable
 from pullpass.domain.record import Record
 from pullpass.store.audit import Recording
+from pullpass.store.audit_extension import Extension
 from pullpass.store.record_creation import NewRecord
 from pullpass.store.records import RecordStore, StoredRecord
 
@@ -76,13 +77,15 @@ class Creations:
     async def _add(
         self, organization: str, batch: Sequence[NewRecord], now: datetime
     ) -> Sequence[Record] | None:
-        log = self._audit.extension(_events(batch))
-        if log is None:
-            return None
-        created = await self._records.add(organization, batch, now=now, log=log)
-        if created is not None:
-            self._audit.extended(log)
-        return created
+        """The records, where all can be created; else None, and nothing is done."""
+        created: list[Record] = []
+
+        async def put(log: Extension) -> bool:
+            added = await self._records.add(organization, batch, now=now, log=log)
+            created.extend(added or ())
+            return added is not None
+
+        return created if await self._audit.extend(_events(batch), put) else None
 
     def _recording(self, created: Sequence[NewRecord]) -> Recording:
         return self._audit.recording(_events(created))

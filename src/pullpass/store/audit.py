@@ -7,10 +7,13 @@ of their ids.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
+from weakref import WeakValueDictionary
 
 import structlog
 from sqlalchemy import BigInteger, Row, Select, column, delete, insert, select, table, update
@@ -63,6 +66,7 @@ class AuditStore:
         self._heads: dict[str, Head] = {}
         # The organizations whose chains other replicas extend as well: there it takes the lock.
         self._shared: set[str] = set()
+        self._turn: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def recording(self, events: Sequence[Event]) -> Recording:
         """Adds ``events`` within a transaction of somebody else's."""
@@ -72,19 +76,22 @@ class AuditStore:
 
         return record
 
-    def extension(self, events: Sequence[Event]) -> Extension | None:
-        """``events`` of one organization, sealed behind the end of its chain as it was left, for a
-        change that the driver makes by itself; None where it may be elsewhere by now.
+    async def extend(
+        self, events: Sequence[Event], put: Callable[[Extension], Awaitable[bool]]
+    ) -> bool:
+        """Have ``put`` add ``events`` of one organization by the driver, with what it does besides;
+        it says whether it is done. False: nothing is, since the end of the chain is not known, or
+        elsewhere.
         """
         organization = events[0].organization
-        before = self._heads.get(organization)
-        if before is None or organization in self._shared:
-            return None
-        return self._extension(organization, before, events)
-
-    def extended(self, extension: Extension) -> None:
-        """Remember where a chain ends, since ``extension`` is on disk."""
-        self._heads[extension.organization] = extension.after
+        if not self._knows([organization]):
+            return False
+        async with self._turns([organization]):
+            extension = self._extension(organization, self._heads[organization], events)
+            if not await put(extension):
+                return False
+            self._heads[organization] = extension.after
+            return True
 
     async def append(self, events: Sequence[Event]) -> None:
         """Add ``events``, all or none; they are on disk when this returns.
@@ -93,16 +100,30 @@ class AuditStore:
             StoreUnavailable: the database cannot answer now.
         """
         by_organization = _by_organization(events)
-        if by_organization.keys() <= self._heads.keys() - self._shared:
-            extensions = [
-                self._extension(organization, self._heads[organization], its)
-                for organization, its in by_organization.items()
-            ]
-            if await self._database.extend_chains(extensions):
-                self._heads.update({each.organization: each.after for each in extensions})
-                return
+        if self._knows(by_organization):
+            async with self._turns(by_organization):
+                extensions = [
+                    self._extension(organization, self._heads[organization], its)
+                    for organization, its in by_organization.items()
+                ]
+                if await self._database.extend_chains(extensions):
+                    self._heads.update({each.organization: each.after for each in extensions})
+                    return
         async with self._database.write() as connection:
             await self._append(connection, events)
+
+    def _knows(self, ids: Collection[str]) -> bool:
+        """Whether it is known where the chains end, and nobody else goes on with them."""
+        return all(each in self._heads and each not in self._shared for each in ids)
+
+    @asynccontextmanager
+    async def _turns(self, ids: Collection[str]) -> AsyncIterator[None]:
+        """In this process, one at a time goes on with a chain from where it is known to end."""
+        turns = [self._turn.setdefault(each, asyncio.Lock()) for each in sorted(ids)]
+        async with AsyncExitStack() as stack:
+            for turn in turns:
+                await stack.enter_async_context(turn)
+            yield
 
     def beginning(self, now: datetime) -> Recording:
         """Begins the chains of the organizations that are older than the audit log.
