@@ -188,7 +188,10 @@ def _parse_json(text: bytes) -> object:
         raise InvalidInput("The body is empty; expected a JSON object.", code="malformed_json")
     try:
         # Strict where the standard library is lenient: NaN, lone surrogates, nesting.
-        msgspec.json.decode(text)
+        value: object = msgspec.json.decode(text)
+        # Every name has its colon: where none is left over, no name was given twice.
+        if text.count(b":") == _names(value):
+            return value
         return json.loads(text, object_pairs_hook=_unique)
     except msgspec.DecodeError as error:
         raise InvalidInput(f"The body is not JSON: {error}.", code="malformed_json") from None
@@ -196,6 +199,19 @@ def _parse_json(text: bytes) -> object:
         raise InvalidInput(
             "The body is not JSON: bad UTF-8, or nested too deeply.", code="malformed_json"
         ) from None
+
+
+def _names(value: object) -> int:
+    """How many names there are in all objects of ``value``."""
+    count, rest = 0, [value]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, dict):
+            count += len(each)
+            each = list(each.values())
+        if isinstance(each, list):
+            rest += [item for item in each if isinstance(item, (dict, list))]
+    return count
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
