@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from pullpass.domain.audit import AuditAction, Event
 from pullpass.domain.record import Record
@@ -18,7 +18,7 @@ from pullpass.store.changes import ChangeFeed, organization_feed
 from pullpass.store.engine import Database
 from pullpass.store.record_creation import NewRecord
 from pullpass.store.records import RecordStore, StoredRecord
-from pullpass.store.schema import audit_entries, changes, feeds, organizations
+from pullpass.store.schema import audit_chains, audit_entries, changes, feeds, organizations
 from pullpass.store.schema import records as table
 from tests.store.values import NOW, a_record, an_event
 
@@ -111,16 +111,26 @@ async def test_where_one_is_taken_nothing_is_done(
     assert await records.get("acme", "next") is not None
 
 
-async def test_where_the_log_goes_on_elsewhere_nothing_is_done(
+async def test_where_the_log_went_on_elsewhere_it_is_gone_on_with_from_there(
     database: Database, log: AuditStore
 ) -> None:
     other = AuditStore(database, KEY)
     await other.append([an_event(3)])
+    for number, store in enumerate((log, other, log, AuditStore(database, KEY))):
+        assert await add(database, store, [new(f"id-{number}")]) is not None
+    logged = await AuditReader(database).after("acme", 0, limit=100)
+    assert [each.sequence for each in logged] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("forged", [{"sequence": 0}, {"hash": b"h" * 32}, {"seal": b"s" * 32}])
+async def test_where_the_end_of_the_log_is_forged_nothing_is_done(
+    database: Database, log: AuditStore, forged: dict[str, object]
+) -> None:
+    async with database.write() as connection:
+        await connection.execute(update(audit_chains).values(forged))
     before = await rows(database)
-    assert await add(database, log, [new("one"), new("two")]) is None
+    assert await add(database, log, [new("one")]) is None
     assert await rows(database) == before
-    # Who never wrote an entry does not know where the log ends.
-    assert await add(database, AuditStore(database, KEY), [new("one")]) is None
 
 
 async def test_without_a_feed_or_an_organization_nothing_is_done(

@@ -42,6 +42,8 @@ from pullpass.store.schema import milliseconds, organizations
 Recording = Callable[[AsyncConnection], Awaitable[None]]
 
 _CHUNK = 1000
+# As many as replicas that write at the same time need most often.
+_TRIES = 4
 _SERVER = Actor("pullpass", "Pullpass")
 
 # The entries with times as they are in the rows.
@@ -80,18 +82,31 @@ class AuditStore:
         self, events: Sequence[Event], put: Callable[[Extension], Awaitable[bool]]
     ) -> bool:
         """Have ``put`` add ``events`` of one organization by the driver, with what it does besides;
-        it says whether it is done. False: nothing is, since the end of the chain is not known, or
-        elsewhere.
+        it says whether it is done. False: nothing is, for another reason than that the chain goes
+        on elsewhere, or since it always does.
         """
         organization = events[0].organization
-        if not self._knows([organization]):
-            return False
         async with self._turns([organization]):
-            extension = self._extension(organization, self._heads[organization], events)
-            if not await put(extension):
-                return False
-            self._heads[organization] = extension.after
-            return True
+            known = None if organization in self._shared else self._heads.get(organization)
+            tried, end = None, known or await self._end(organization)
+            for _ in range(_TRIES):
+                if end is None or end == tried:
+                    return False
+                extension = self._extension(organization, end, events)
+                if await put(extension):
+                    self._heads[organization] = extension.after
+                    return True
+                tried, end = end, await self._end(organization)
+            return False
+
+    async def _end(self, organization: str) -> Head | None:
+        """The end of a chain; None where there is none yet, or where it is forged."""
+        query = select(chains).where(chains.c.organization_id == organization)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None or not self._is_sealed(chain_of(row)):
+            return None
+        return Head(row.sequence, row.hash, row.seal)
 
     async def append(self, events: Sequence[Event]) -> None:
         """Add ``events``, all or none; they are on disk when this returns.
@@ -100,7 +115,7 @@ class AuditStore:
             StoreUnavailable: the database cannot answer now.
         """
         by_organization = _by_organization(events)
-        if self._knows(by_organization):
+        if by_organization.keys() <= self._heads.keys() - self._shared:
             async with self._turns(by_organization):
                 extensions = [
                     self._extension(organization, self._heads[organization], its)
@@ -111,10 +126,6 @@ class AuditStore:
                     return
         async with self._database.write() as connection:
             await self._append(connection, events)
-
-    def _knows(self, ids: Collection[str]) -> bool:
-        """Whether it is known where the chains end, and nobody else goes on with them."""
-        return all(each in self._heads and each not in self._shared for each in ids)
 
     @asynccontextmanager
     async def _turns(self, ids: Collection[str]) -> AsyncIterator[None]:
@@ -261,8 +272,11 @@ class AuditStore:
         """Whether the end of the chain is where the server left it."""
         if chain.seal is None:
             return following.action in (AuditAction.CREATE_ORGANIZATION, AuditAction.BEGIN_LOG)
+        return self._is_sealed(chain)
+
+    def _is_sealed(self, chain: Chain) -> bool:
         claim = head_claim(chain.organization, chain.sequence, chain.hash)
-        return hmac.compare_digest(self._signer.sign(claim), chain.seal)
+        return hmac.compare_digest(self._signer.sign(claim), chain.seal or b"")
 
 
 def _by_organization(events: Iterable[Event]) -> dict[str, list[Event]]:
