@@ -1,7 +1,7 @@
 """New records put in by the driver itself, in one go: what most creations come to.
 
-It is the hopeful way: nobody has one of the ids or prefixes, and the audit log ends where it was
-left. Where that is not so nothing is done, and ``record_creation`` finds out who gets what.
+It is the hopeful way: nobody has one of the ids or prefixes, and the audit log ends where it is
+thought to end. Where that is not so nothing is done; ``record_creation`` finds out who gets what.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pullpass.store.audit_extension import Extension, extend_sqlite
+from pullpass.store.schema import audit_entries
 
 if TYPE_CHECKING:
     import asyncpg
@@ -24,6 +25,7 @@ COLUMNS = (
     *("created_at", "created_by"),
 )
 _COLUMNS = ", ".join(COLUMNS)
+_ENTRY_COLUMNS = ", ".join(audit_entries.c.keys())
 # Below the 32766 parameters that a statement may have in SQLite.
 _MOST_ROWS = 500
 
@@ -57,7 +59,7 @@ _ADD = f"""
         SELECT $2, chain.revision + number, $3, id, $4
         FROM chain, unnest($11::text[]) WITH ORDINALITY AS added (id, number)
     ), logged AS (
-        INSERT INTO audit_entries
+        INSERT INTO audit_entries ({_ENTRY_COLUMNS})
         SELECT added.* FROM chain, unnest(
             $21::text[], $22::bigint[], $23::bigint[], $24::text[], $25::text[],
             $26::text[], $27::text[], $28::text[], $29::bytea[], $30::bytea[]
