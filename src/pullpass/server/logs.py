@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from structlog.typing import Processor
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def configure(log_format: str, level: str) -> None:
@@ -48,10 +52,24 @@ def configure(log_format: str, level: str) -> None:
     root.setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, *renderer, _encode],
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=structlog.BytesLoggerFactory(
+            _Lines(sys.stderr.fileno(), "wb", closefd=False)
+        ),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
+
+
+class _Lines(io.FileIO):
+    """Where our own lines go. One that cannot be written, as on a full disk, is lost, as it is in
+    the standard library's logging: what the line tells of must not fail for it.
+    """
+
+    def write(self, line: ReadableBuffer) -> int:
+        try:
+            return super().write(line)
+        except OSError:
+            return 0
 
 
 def _encode(_logger: object, _method: str, line: Any) -> bytes:
