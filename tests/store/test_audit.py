@@ -70,8 +70,9 @@ async def test_entries_stand_in_one_chain_and_come_newest_first(
     assert (done.problems, done.count, done.chain.sequence) == ([], 10, 10)
 
 
+@pytest.mark.parametrize("organizations", [("acme",), ("acme", "globex")])
 async def test_replicas_write_one_chain_at_the_same_time(
-    database: Database, replica: Database, log: AuditStore
+    database: Database, replica: Database, log: AuditStore, organizations: tuple[str, ...]
 ) -> None:
     other = AuditStore(replica, KEY)
     await other.append([an_event(organization="globex", action=AuditAction.CREATE_ORGANIZATION)])
@@ -79,12 +80,12 @@ async def test_replicas_write_one_chain_at_the_same_time(
     async def write(store: AuditStore, user: str) -> None:
         for number in range(20):
             await store.append(
-                [an_event(number, user=user), an_event(number, organization="globex", user=user)]
+                [an_event(number, organization=each, user=user) for each in organizations]
             )
 
     await asyncio.gather(write(log, "ada"), write(log, "bob"), write(other, "eve"))
 
-    for organization in ("acme", "globex"):
+    for organization in organizations:
         done = await verified(database, organization=organization)
         assert (done.problems, done.count) == ([], 61)
 

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -104,9 +112,8 @@ class AuditStore:
         query = select(chains).where(chains.c.organization_id == organization)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
-        if row is None or not self._is_sealed(chain_of(row)):
-            return None
-        return Head(row.sequence, row.hash, row.seal)
+        end = Head(row.sequence, row.hash, row.seal or b"") if row else None
+        return end if end and self._is_sealed(organization, end) else None
 
     async def append(self, events: Sequence[Event]) -> None:
         """Add ``events``, all or none; they are on disk when this returns.
@@ -115,17 +122,42 @@ class AuditStore:
             StoreUnavailable: the database cannot answer now.
         """
         by_organization = _by_organization(events)
-        if by_organization.keys() <= self._heads.keys() - self._shared:
-            async with self._turns(by_organization):
-                extensions = [
-                    self._extension(organization, self._heads[organization], its)
-                    for organization, its in by_organization.items()
-                ]
-                if await self._database.extend_chains(extensions):
-                    self._heads.update({each.organization: each.after for each in extensions})
+        ids = by_organization.keys()
+        if ids <= self._heads.keys():
+            async with self._turns(ids):
+                if not ids & self._shared and await self._extend(by_organization):
+                    return
+                if len(ids) == 1 and await self._continue(events):
                     return
         async with self._database.write() as connection:
             await self._append(connection, events)
+
+    async def _extend(self, by_organization: Mapping[str, Sequence[Event]]) -> bool:
+        """Whether the events are on disk, behind where the chains were left."""
+        extensions = [
+            self._extension(organization, self._heads[organization], its)
+            for organization, its in by_organization.items()
+        ]
+        done = await self._database.extend_chains(extensions)
+        if done:
+            self._heads.update({each.organization: each.after for each in extensions})
+        return done
+
+    async def _continue(self, events: Sequence[Event]) -> bool:
+        """Whether the events, of one organization, are on disk behind where its chain was found to
+        end.
+        """
+        organization = events[0].organization
+
+        def extend(end: Head) -> Extension | None:
+            if not self._is_sealed(organization, end):
+                return None
+            return self._extension(organization, end, events)
+
+        done = await self._database.continue_chain(organization, extend)
+        if done is not None:
+            self._note(done.before, done)
+        return done is not None
 
     @asynccontextmanager
     async def _turns(self, ids: Collection[str]) -> AsyncIterator[None]:
@@ -272,11 +304,11 @@ class AuditStore:
         """Whether the end of the chain is where the server left it."""
         if chain.seal is None:
             return following.action in (AuditAction.CREATE_ORGANIZATION, AuditAction.BEGIN_LOG)
-        return self._is_sealed(chain)
+        return self._is_sealed(chain.organization, Head(chain.sequence, chain.hash, chain.seal))
 
-    def _is_sealed(self, chain: Chain) -> bool:
-        claim = head_claim(chain.organization, chain.sequence, chain.hash)
-        return hmac.compare_digest(self._signer.sign(claim), chain.seal or b"")
+    def _is_sealed(self, organization: str, end: Head) -> bool:
+        claim = head_claim(organization, end.sequence, end.hash)
+        return hmac.compare_digest(self._signer.sign(claim), end.seal)
 
 
 def _by_organization(events: Iterable[Event]) -> dict[str, list[Event]]:

@@ -2,17 +2,18 @@
 
 Where a chain ends is known from the last time, so nothing needs to be read, let alone locked,
 before entries can be sealed: one statement moves the end of the chain on and adds the entries,
-provided that the end is still where it was thought to be. Where it is not, nothing is done.
+provided that the end is still where it was thought to be. Where it is not, nothing is done. A chain
+that others go on with too is locked, and then the entries are made.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pullpass.store.schema import audit_entries
 
@@ -31,6 +32,7 @@ _MOVE = (
     "UPDATE audit_chains SET sequence = ?, hash = ?, seal = ?"
     " WHERE organization_id = ? AND sequence = ? AND hash = ? AND seal = ?"
 )
+_END = "SELECT sequence, hash, seal FROM audit_chains WHERE organization_id = "
 _MOVE_AND_ADD = f"""
     WITH moved AS (
         UPDATE audit_chains SET sequence = $1, hash = $2, seal = $3
@@ -72,6 +74,10 @@ class Extension:
         )
 
 
+# Entries behind the end of a chain; None where it is none that one goes on with.
+Continuation = Callable[[Head], Extension | None]
+
+
 def extend_sqlite(connection: sqlite3.Connection, extensions: Sequence[Extension]) -> bool:
     """Whether it is done, within a transaction; False where the end of a chain is another."""
     for extension in extensions:
@@ -98,6 +104,37 @@ async def extend_postgresql(
             return False
     await transaction.commit()
     return True
+
+
+def continue_sqlite(
+    connection: sqlite3.Connection, organization: str, extend: Continuation
+) -> Extension | None:
+    """What was put in, within a transaction that has the lock; None: it is to be rolled back."""
+    extension = _continued(connection.execute(f"{_END}?", (organization,)).fetchone(), extend)
+    return extension if extension and extend_sqlite(connection, [extension]) else None
+
+
+async def continue_postgresql(
+    connection: asyncpg.Connection, organization: str, extend: Continuation
+) -> Extension | None:
+    """What was put in, and is committed; None: nothing was done."""
+    transaction = connection.transaction()
+    await transaction.start()
+    end = await connection.fetchrow(f"{_END}$1 FOR UPDATE", organization)
+    extension = _continued(end, extend)
+    if extension is None or not await _move_and_add(connection, extension):
+        await transaction.rollback()
+        return None
+    await transaction.commit()
+    return extension
+
+
+def _continued(end: Sequence[Any] | None, extend: Continuation) -> Extension | None:
+    """``extend`` behind the ``end`` of a chain that is there, and was sealed once."""
+    if end is None:
+        return None
+    sequence, hash_, seal = end
+    return None if seal is None else extend(Head(sequence, hash_, seal))
 
 
 async def _move_and_add(connection: asyncpg.Connection, extension: Extension) -> bool:

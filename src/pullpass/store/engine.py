@@ -18,7 +18,7 @@ from sqlalchemy.dialects import sqlite as sqlite_sql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pullpass.domain.errors import InvalidInput
-from pullpass.store.audit_extension import Extension
+from pullpass.store.audit_extension import Continuation, Extension
 from pullpass.store.failures import translated
 from pullpass.store.record_addition import Addition
 from pullpass.store.sqlite import SqliteBackend
@@ -41,6 +41,7 @@ class Backend(Protocol):
     def write(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
     def migration(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
     async def extend_chains(self, extensions: Sequence[Extension]) -> bool: ...
+    async def continue_chain(self, organization: str, extend: Continuation) -> Extension | None: ...
     async def add_records(self, addition: Addition) -> int: ...
     async def close(self) -> None: ...
     def explain(self, error: Exception) -> str | None: ...
@@ -134,6 +135,13 @@ class Database:
         """
         with translated(self._backend.explain, self._backend.errors):
             return await self._backend.extend_chains(extensions)
+
+    async def continue_chain(self, organization: str, extend: Continuation) -> Extension | None:
+        """As :meth:`extend_chains`, wherever the chain ends: it is locked, then ``extend`` makes
+        the entries, perhaps in another thread. Returns those; None: nothing was done.
+        """
+        with translated(self._backend.explain, self._backend.errors):
+            return await self._backend.continue_chain(organization, extend)
 
     async def add_records(self, addition: Addition) -> int:
         """Put new records, their changes and their audit entries in, in a transaction and as fast

@@ -16,7 +16,12 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from pullpass.domain.errors import InvalidInput
-from pullpass.store.audit_extension import Extension, extend_postgresql
+from pullpass.store.audit_extension import (
+    Continuation,
+    Extension,
+    continue_postgresql,
+    extend_postgresql,
+)
 from pullpass.store.failures import LOST, NO_TABLES, TIMED_OUT
 from pullpass.store.record_addition import Addition, add_postgresql
 
@@ -121,6 +126,13 @@ class PostgresBackend:
                 return await extend_postgresql(connection, extensions)
         except asyncpg.IntegrityConstraintViolationError:
             return False
+
+    async def continue_chain(self, organization: str, extend: Continuation) -> Extension | None:
+        try:
+            async with self._driver() as connection:
+                return await continue_postgresql(connection, organization, extend)
+        except asyncpg.IntegrityConstraintViolationError:
+            return None
 
     async def add_records(self, addition: Addition) -> int:
         async with self._driver() as connection:

@@ -15,7 +15,12 @@ from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from pullpass.store.audit_extension import Extension, extend_sqlite
+from pullpass.store.audit_extension import (
+    Continuation,
+    Extension,
+    continue_sqlite,
+    extend_sqlite,
+)
 from pullpass.store.failures import LOST, NO_TABLES, TIMED_OUT
 from pullpass.store.record_addition import Addition, add_sqlite
 from pullpass.store.sqlite_file import (
@@ -84,6 +89,14 @@ class SqliteBackend:
                 return await self._one_hop.transact(partial(extend_sqlite, extensions=extensions))
             except sqlite3.IntegrityError:
                 return False
+
+    async def continue_chain(self, organization: str, extend: Continuation) -> Extension | None:
+        work = partial(continue_sqlite, organization=organization, extend=extend)
+        async with self._alone():
+            try:
+                return await self._one_hop.transact(work)
+            except sqlite3.IntegrityError:
+                return None
 
     async def add_records(self, addition: Addition) -> int:
         async with self._alone():
