@@ -2,13 +2,14 @@
 
     python -m bench.writes [SECONDS [RECORDS...]]
 
-Creations go over HTTP with 64 connections of wrk, sealed and audited, into an organization with no
-records (1,000,000 by argument). The peer puts equal rows into the same table, with its indexes and
-its foreign key, each in a transaction of its own that reaches the disk, and does nothing besides:
-no audit log, no change feed, no HTTP. On SQLite, which has one writer at a time, that is one
-process; on PostgreSQL it is pgbench with prepared statements, once with 64 connections, one for
-each client of ours, and once with as many as a server process opens at most (``pooled``). In turn,
-three times; each ``ratio`` is of the medians. ``cpu_us`` is the server's processor time for one.
+Creations go over HTTP with 64 connections of wrk, sealed and audited, to one server process on one
+core, into an organization with no records (1,000,000 by argument) that are in memory. The peer puts
+equal rows into the same table, with its indexes and its foreign key, each in a transaction of its
+own that reaches the disk, and does nothing besides: no audit log, no change feed, no HTTP. On
+SQLite, which has one writer at a time, that is one process; on PostgreSQL it is pgbench with
+prepared statements, once with 64 connections, one for each client of ours, and once with as many as
+a server process opens at most (``pooled``). In turn, three times; each ``ratio`` is of the medians.
+``cpu_us`` is the server's processor time for one.
 """
 
 from __future__ import annotations
@@ -20,20 +21,18 @@ import statistics
 import subprocess
 import sys
 import time
-from http import HTTPStatus
 from pathlib import Path
 
-from bench.load import CONNECTIONS, Load, load, median, require_wrk
+from bench.load import CONNECTIONS, Load, load, median, one_core, require_wrk
 from bench.places import Place, places
+from bench.reads import seconds_to_load
 from bench.report import show
-from tests.parts.api_client import ApiClient
 from tests.parts.postgres import require_postgres
 from tests.parts.server import PullpassServer, pullpass_server
 
 ROUNDS = 3
 # As in pullpass.store.postgresql.
 _POOL = 10
-_LOADING = 600
 _COLUMNS = (
     "organization_id, id, registry, prefix, type, enable_ci, sealed_creds, created_at, created_by,"
     " version"
@@ -114,11 +113,13 @@ def bare(place: Place, number: int, seconds: float) -> dict[str, float]:
 
 
 def measure(place: Place, seconds: float) -> dict[str, float]:
-    with pullpass_server(place.folder, env=place.env, admin_token=place.token) as server:
+    with (
+        one_core() as leave_it,
+        pullpass_server(place.folder, env=place.env, admin_token=place.token) as server,
+    ):
+        leave_it()
         created, peers = [], []
-        with ApiClient(server, seconds=_LOADING) as client:
-            # With many records the first creation waits until they are in memory.
-            assert client.create("first", "first.example.com").status_code == HTTPStatus.CREATED
+        seconds_to_load(server)
         _create(server, place, 0, 1)
         for number in range(1, ROUNDS + 1):
             created.append(_create(server, place, number, seconds))
