@@ -75,10 +75,13 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = message["headers"]
-                given_names = {name for name, _ in headers}
-                headers.append((b"x-request-id", request_id.encode()))
-                headers.extend(each for each in _HEADERS if each[0] not in given_names)
+                answered = message["headers"]
+                names = {name for name, _ in answered}
+                message["headers"] = [
+                    *answered,
+                    (b"x-request-id", request_id.encode()),
+                    *(each for each in _HEADERS if each[0] not in names),
+                ]
             if not message.get("more_body"):
                 await send(message)
                 return
