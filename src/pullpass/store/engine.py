@@ -96,7 +96,7 @@ class Database:
         Raises:
             StoreUnavailable: the database cannot answer now.
         """
-        with translated(self._backend.explain):
+        with translated(self._backend.explain, self._backend.errors):
             async with self._backend.read() as connection:
                 yield connection
 
@@ -113,14 +113,14 @@ class Database:
             StoreUnavailable: the database cannot answer now. Where the commit itself failed or
                 went unanswered, the write may have happened all the same.
         """
-        with translated(self._backend.explain):
+        with translated(self._backend.explain, self._backend.errors):
             async with self._backend.write() as connection:
                 yield connection
 
     @asynccontextmanager
     async def migration(self) -> AsyncIterator[AsyncConnection]:
         """A write transaction that one replica at a time can hold, without a limit in time."""
-        with translated(self._backend.explain):
+        with translated(self._backend.explain, self._backend.errors):
             async with self._backend.migration() as connection:
                 yield connection
 

@@ -67,7 +67,7 @@ class PostgresBackend:
 
     dialect: Literal["postgresql"] = "postgresql"
     probe = "SELECT 1"
-    errors = (asyncpg.PostgresError, asyncpg.InterfaceError)
+    errors = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -173,8 +173,9 @@ class PostgresBackend:
         reason = _REASONS.get(state) or _REASONS.get(state[:2])
         if reason is not None:
             return reason
-        # asyncpg's own errors are about the connection, except those about an argument of ours.
-        of_client = isinstance(cause, asyncpg.InterfaceError)
+        # asyncpg's own errors are about the connection, except those about an argument of ours. An
+        # internal one: a server that crashes may leave the answer to a statement unfinished.
+        of_client = isinstance(cause, (asyncpg.InterfaceError, asyncpg.InternalClientError))
         about_argument = isinstance(cause, asyncpg.DataError)
         invalidated = getattr(error, "connection_invalidated", False)
         return LOST if invalidated or (of_client and not about_argument) else None
