@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from pullpass.broker.builtins import BuiltinRecords
@@ -45,13 +45,7 @@ class Snapshots:
         Raises:
             StoreUnavailable: it is not loaded, or too old, and the database does not answer.
         """
-        while True:
-            held = self._hold(organization)
-            if not held.is_whole:
-                await asyncio.shield(held.filled)
-            await self._follower.ensure_fresh()
-            if self._held.get(organization) is held:
-                return held.snapshot
+        return await self._when(organization, lambda held: asyncio.shield(held.filled))
 
     async def about(
         self,
@@ -63,11 +57,18 @@ class Snapshots:
         """As :meth:`get`; but while many records are being loaded, a snapshot that is whole only
         as far as that image, that record and the built-in records are concerned.
         """
+        return await self._when(organization, lambda held: held.fetch(_keys(image, record_id)))
+
+    async def _when(
+        self, organization: str, ready: Callable[[FollowedSnapshot], Awaitable[None]]
+    ) -> Snapshot:
+        """The fresh snapshot, after ``ready`` where it is not whole yet."""
         while True:
             held = self._hold(organization)
             if not held.is_whole:
-                await held.fetch(_keys(image, record_id))
+                await ready(held)
             await self._follower.ensure_fresh()
+            # It may have been replaced meanwhile.
             if self._held.get(organization) is held:
                 return held.snapshot
 

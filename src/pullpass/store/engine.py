@@ -7,7 +7,11 @@ one SQL for both.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+)
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
@@ -96,7 +100,7 @@ class Database:
         Raises:
             StoreUnavailable: the database cannot answer now.
         """
-        with translated(self._backend.explain, self._backend.errors):
+        with self._translated():
             async with self._backend.read() as connection:
                 yield connection
 
@@ -113,14 +117,14 @@ class Database:
             StoreUnavailable: the database cannot answer now. Where the commit itself failed or
                 went unanswered, the write may have happened all the same.
         """
-        with translated(self._backend.explain, self._backend.errors):
+        with self._translated():
             async with self._backend.write() as connection:
                 yield connection
 
     @asynccontextmanager
     async def migration(self) -> AsyncIterator[AsyncConnection]:
         """A write transaction that one replica at a time can hold, without a limit in time."""
-        with translated(self._backend.explain, self._backend.errors):
+        with self._translated():
             async with self._backend.migration() as connection:
                 yield connection
 
@@ -133,14 +137,14 @@ class Database:
         Raises:
             StoreUnavailable: as :meth:`write`.
         """
-        with translated(self._backend.explain, self._backend.errors):
+        with self._translated():
             return await self._backend.extend_chains(extensions)
 
     async def continue_chain(self, organization: str, extend: Continuation) -> Extension | None:
         """As :meth:`extend_chains`, wherever the chain ends: it is locked, then ``extend`` makes
         the entries, perhaps in another thread. Returns those; None: nothing was done.
         """
-        with translated(self._backend.explain, self._backend.errors):
+        with self._translated():
             return await self._backend.continue_chain(organization, extend)
 
     async def add_records(self, addition: Addition) -> int:
@@ -153,7 +157,7 @@ class Database:
         Raises:
             StoreUnavailable: as :meth:`write`.
         """
-        with translated(self._backend.explain, self._backend.errors):
+        with self._translated():
             return await self._backend.add_records(addition)
 
     async def ping(self) -> None:
@@ -164,6 +168,9 @@ class Database:
         """
         async with self.read() as connection:
             await connection.execute(text(self._backend.probe))
+
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(self._backend.explain, self._backend.errors)
 
     def __repr__(self) -> str:
         return f"Database({self._backend})"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, event
@@ -31,6 +31,8 @@ from pullpass.store.sqlite_file import (
     identity,
 )
 from pullpass.store.sqlite_writer import OneHopWriter
+
+T = TypeVar("T")
 
 _BUSY_SECONDS = 2.0
 _MIGRATION_BUSY_SECONDS = 60.0
@@ -84,26 +86,22 @@ class SqliteBackend:
             yield connection
 
     async def extend_chains(self, extensions: Sequence[Extension]) -> bool:
-        async with self._alone():
-            try:
-                return await self._one_hop.transact(partial(extend_sqlite, extensions=extensions))
-            except sqlite3.IntegrityError:
-                return False
+        return await self._at_once(partial(extend_sqlite, extensions=extensions), False)
 
     async def continue_chain(self, organization: str, extend: Continuation) -> Extension | None:
         work = partial(continue_sqlite, organization=organization, extend=extend)
+        return await self._at_once(work, None)
+
+    async def add_records(self, addition: Addition) -> int:
+        return await self._at_once(partial(add_sqlite, addition=addition), 0)
+
+    async def _at_once(self, work: Callable[[sqlite3.Connection], T], refused: T) -> T:
+        """What ``work`` returns; ``refused`` where a constraint is in its way."""
         async with self._alone():
             try:
                 return await self._one_hop.transact(work)
             except sqlite3.IntegrityError:
-                return None
-
-    async def add_records(self, addition: Addition) -> int:
-        async with self._alone():
-            try:
-                return await self._one_hop.transact(partial(add_sqlite, addition=addition))
-            except sqlite3.IntegrityError:
-                return 0
+                return refused
 
     @contextlib.asynccontextmanager
     async def migration(self) -> AsyncIterator[AsyncConnection]:
