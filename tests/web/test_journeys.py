@@ -159,9 +159,14 @@ def test_a_session_ends_with_its_token_and_comes_back_to_where_one_was(
     made = client.call("POST", f"/users/{me}/tokens", json={"id": "short", "type": "static"})
     person.sign_in(made.json()["token"])
     person.go("/registries?q=something&health=failing")
+    other_tab = person.page.context.new_page()
+    other_tab.goto(f"{person.home}/account")
     client.call("DELETE", f"/users/{me}/tokens/short")
-    person.page.reload()
+    # By itself, since it shows what changes.
     person.sees("Sign in to go on where you were.")
+    other_tab.reload()
+    expect(other_tab.get_by_text("Sign in to go on where you were.")).to_be_visible()
+    other_tab.close()
     assert "something" not in person.text
     person.type_token(person.server.admin_token)
     person.page.wait_for_url(re.compile(r"/registries\?q=something&health=failing$"))
@@ -170,6 +175,22 @@ def test_a_session_ends_with_its_token_and_comes_back_to_where_one_was(
     person.sees("You are signed out.")
     person.go("/registries")
     expect(person.page.get_by_role("heading", level=1)).to_have_text("Sign in")
+
+
+def test_a_page_is_live_again_after_an_answer_that_is_no_stream(
+    person: Person, client: ApiClient
+) -> None:
+    person.sign_in()
+    page, events = person.page, "**/events*"
+    # As from a proxy whose server is away for a moment; chromium tells of a 5xx.
+    page.route(events, lambda route: route.fulfill(status=429), times=1)
+    with page.expect_response(events) as refused:
+        person.go("/registries")
+    assert refused.value.status == 429
+    with page.expect_request(events):
+        pass
+    client.create("later", "later.example.com")
+    person.sees("later.example.com")
 
 
 def test_a_stale_edit_shows_both(person: Person, client: ApiClient) -> None:

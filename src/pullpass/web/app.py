@@ -84,7 +84,8 @@ class _Pages:
                 if visit.kept:
                     keeping.drop(response)
             except Unauthenticated as error:
-                response = self._to_sign_in(visit, error)
+                refuse = self._refusal if page.is_stream else self._to_sign_in
+                response = refuse(visit, error)
             except PullpassError as error:
                 response = self._refusal(visit, error)
             compress(request, response)
@@ -139,7 +140,8 @@ class _Pages:
 
     def _to_sign_in(self, visit: Visit, error: Unauthenticated) -> Response:
         """To the sign-in page, which comes back here. A form that was sent is not sent again, but
-        what was typed stands in it then.
+        what was typed stands in it then. The cookie stays, so that every tab is told why; the
+        sign-in puts another in its place.
         """
         request = visit.request
         seen = request.url
@@ -150,7 +152,6 @@ class _Pages:
         if cookie.session_id(request) is not None:
             query += f"&ended={error.code}"
         response = RedirectResponse(f"/ui/sign-in?{query}", 303)
-        cookie.drop(response)
         if visit.form:
             keeping.keep(response, request, self._services.kept_forms, seen.path, visit.form)
         return response

@@ -77,6 +77,13 @@ async def _may_still(visit: Visit) -> bool:
 
 
 PAGES = (
-    Page("GET", "/orgs/{org}/events", Action.READ_RECORDS, events, "webEvents"),
-    Page("GET", "/orgs/{org}/cluster-events", Action.READ_CLUSTERS, cluster_events, "webEvents"),
+    Page("GET", "/orgs/{org}/events", Action.READ_RECORDS, events, "webEvents", is_stream=True),
+    Page(
+        "GET",
+        "/orgs/{org}/cluster-events",
+        Action.READ_CLUSTERS,
+        cluster_events,
+        "webEvents",
+        is_stream=True,
+    ),
 )

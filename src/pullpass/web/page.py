@@ -24,7 +24,8 @@ class Entry(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Page:
     """``access`` is an Entry, or what the role of a member of the organization must allow: all
-    of it where there are several.
+    of it where there are several. ``is_stream`` is for what a page's script reads and nobody looks
+    at: there, whoever is not signed in gets a status and not the sign-in page.
     """
 
     method: str
@@ -32,3 +33,4 @@ class Page:
     access: Entry | Action | tuple[Action, ...]
     handler: Handler
     name: str
+    is_stream: bool = False

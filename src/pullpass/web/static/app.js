@@ -108,13 +108,22 @@ async function copy(button) {
   }
 }
 
-// Only a page that is looked at holds a connection.
+// Only a page that is looked at holds a connection. The browser comes back by itself where one
+// breaks, and gives up at an answer that is no stream: the session has ended, or a proxy has nobody
+// to ask. Then the page is asked for, which leads to the sign-in where it must.
+const COME_BACK_MILLISECONDS = 5000;
+
 function followChanges(url) {
-  let source, known = "";
+  let source, timer, known = "";
   const refresh = async () => {
     if (!document.querySelector("[data-live]")) return;
     const url = location.href;
-    const [answer, page] = await fetchPage(url);
+    let answer, page;
+    try {
+      [answer, page] = await fetchPage(url);
+    } catch {
+      return;
+    }
     // The filter may have moved on meanwhile, and this is the list of another one.
     if (location.href !== url) return refresh();
     if (answer.redirected) return location.assign(answer.url);
@@ -125,8 +134,14 @@ function followChanges(url) {
     const note = (event) => { known = event.data; };
     source.addEventListener("begin", note);
     source.addEventListener("changed", (event) => { changes += 1; note(event); refresh(); });
+    source.addEventListener("error", () => {
+      if (source.readyState !== EventSource.CLOSED) return;
+      timer = setTimeout(open, COME_BACK_MILLISECONDS);
+      refresh();
+    });
   };
   document.addEventListener("visibilitychange", () => {
+    clearTimeout(timer);
     source?.close();
     source = undefined;
     if (!document.hidden) open();
