@@ -12,7 +12,7 @@ from pullpass.domain.audit import AuditAction, Event
 from pullpass.domain.record import Record
 from pullpass.sealing.audit_key import AuditKey
 from pullpass.store.audit import AuditStore
-from pullpass.store.audit_extension import Extension
+from pullpass.store.audit_extension import Log
 from pullpass.store.audit_reading import AuditReader
 from pullpass.store.changes import ChangeFeed, organization_feed
 from pullpass.store.engine import Database
@@ -50,8 +50,8 @@ async def add(
 ) -> list[Record] | None:
     created: list[Record] = []
 
-    async def put(extension: Extension) -> bool:
-        added = await RecordStore(database).add("acme", items, now=NOW, log=extension)
+    async def put(log: Log) -> bool:
+        added = await RecordStore(database).add("acme", items, now=NOW, log=log)
         created.extend(added or ())
         return added is not None
 
@@ -104,11 +104,14 @@ async def test_where_one_is_taken_nothing_is_done(
     records: RecordStore, database: Database, log: AuditStore, items: list[NewRecord]
 ) -> None:
     before = await rows(database)
-    assert await add(database, log, items) is None
-    assert await rows(database) == before
+    # One that knows where the log ends, and one that locks it to see.
+    for store in (log, AuditStore(database, KEY)):
+        assert await add(database, store, items) is None
+        assert await rows(database) == before
     # And everything is as good as before.
-    assert await add(database, log, [new("next")]) is not None
-    assert await records.get("acme", "next") is not None
+    for name, store in (("next", log), ("last", AuditStore(database, KEY))):
+        assert await add(database, store, [new(name)]) is not None
+        assert await records.get("acme", name) is not None
 
 
 async def test_where_the_log_went_on_elsewhere_it_is_gone_on_with_from_there(
@@ -129,8 +132,9 @@ async def test_where_the_end_of_the_log_is_forged_nothing_is_done(
     async with database.write() as connection:
         await connection.execute(update(audit_chains).values(forged))
     before = await rows(database)
-    assert await add(database, log, [new("one")]) is None
-    assert await rows(database) == before
+    for store in (log, AuditStore(database, KEY)):
+        assert await add(database, store, [new("one")]) is None
+        assert await rows(database) == before
 
 
 async def test_without_a_feed_or_an_organization_nothing_is_done(
@@ -140,8 +144,9 @@ async def test_without_a_feed_or_an_organization_nothing_is_done(
         async with database.write() as connection:
             await connection.execute(delete(missing))
         before = await rows(database)
-        assert await add(database, log, [new("one")]) is None
-        assert await rows(database) == before
+        for store in (log, AuditStore(database, KEY)):
+            assert await add(database, store, [new("one")]) is None
+            assert await rows(database) == before
 
 
 async def test_of_two_replicas_one_goes_first(
@@ -149,10 +154,10 @@ async def test_of_two_replicas_one_goes_first(
 ) -> None:
     async def create(opened: Database, names: list[str]) -> list[Record] | None:
         items = [new(name) for name in names]
-        sealed: list[Extension] = []
+        sealed: list[Log] = []
 
-        async def later(extension: Extension) -> bool:
-            sealed.append(extension)
+        async def later(log: Log) -> bool:
+            sealed.append(log)
             return False
 
         await log.extend(events(items), later)
@@ -166,6 +171,20 @@ async def test_of_two_replicas_one_goes_first(
     assert await records.revision("acme") == won[0][-1].version == 1 + len(won[0])
     page = await records.page("acme", after=None, limit=10)
     assert {each.id for each in page} == {"old", *(each.id for each in won[0])}
+
+
+async def test_replicas_that_create_at_the_same_time_all_do_it_this_way(
+    database: Database, replica: Database, log: AuditStore
+) -> None:
+    other = AuditStore(replica, KEY)
+    created = await asyncio.gather(
+        *(add(database, log, [new(f"one-{number}")]) for number in range(10)),
+        *(add(replica, other, [new(f"two-{number}")]) for number in range(10)),
+    )
+    versions = [each[0].version for each in created if each is not None]
+    assert sorted(versions) == list(range(2, 22))
+    logged = await AuditReader(database).after("acme", 0, limit=100)
+    assert [each.sequence for each in logged] == list(range(1, 22))
 
 
 async def test_reads_and_creations_of_a_process_take_turns(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pullpass.broker.clock import Clock
@@ -14,8 +14,7 @@ from pullpass.domain.credential import Credential
 from pullpass.domain.errors import InvalidInput, PullpassError, Unavailable
 from pullpass.domain.identity import Origin, Principal, User
 from pullpass.domain.record import Record
-from pullpass.store.audit import AuditStore, Recording
-from pullpass.store.audit_extension import Extension
+from pullpass.store.audit import AuditStore, Put, Recording
 from pullpass.store.audit_reading import AuditReader
 
 _LOCAL = Origin("LOCAL", "pullpass init", 201)
@@ -95,9 +94,7 @@ class Auditor:
         """What a store writes with several changes, in their order."""
         return self._store.recording(events)
 
-    async def extend(
-        self, events: Sequence[Event], put: Callable[[Extension], Awaitable[bool]]
-    ) -> bool:
+    async def extend(self, events: Sequence[Event], put: Put) -> bool:
         """As :meth:`AuditStore.extend`."""
         return await self._store.extend(events, put)
 

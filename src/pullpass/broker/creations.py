@@ -14,7 +14,7 @@ from pullpass.domain.audit import Event
 from pullpass.domain.errors import Conflict, Unavailable
 from pullpass.domain.record import Record
 from pullpass.store.audit import Recording
-from pullpass.store.audit_extension import Extension
+from pullpass.store.audit_extension import Log
 from pullpass.store.record_creation import NewRecord
 from pullpass.store.records import RecordStore, StoredRecord
 
@@ -80,7 +80,7 @@ class Creations:
         """The records, where all can be created; else None, and nothing is done."""
         created: list[Record] = []
 
-        async def put(log: Extension) -> bool:
+        async def put(log: Log) -> bool:
             added = await self._records.add(organization, batch, now=now, log=log)
             created.extend(added or ())
             return added is not None

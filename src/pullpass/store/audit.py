@@ -40,7 +40,7 @@ from pullpass.domain.audit import (
 )
 from pullpass.domain.audit_verification import Chain, Signer
 from pullpass.store import engine
-from pullpass.store.audit_extension import EntryRow, Extension, Head
+from pullpass.store.audit_extension import Continuation, EntryRow, Extension, Head, Log
 from pullpass.store.engine import Database
 from pullpass.store.schema import audit_chains as chains
 from pullpass.store.schema import audit_entries as entries
@@ -48,10 +48,10 @@ from pullpass.store.schema import milliseconds, organizations
 
 # What a change does besides in its transaction, last of all.
 Recording = Callable[[AsyncConnection], Awaitable[None]]
+# Adds entries by the driver, with what it does besides, and says whether it is done.
+Put = Callable[[Log], Awaitable[bool]]
 
 _CHUNK = 1000
-# As many as replicas that write at the same time need most often.
-_TRIES = 4
 _SERVER = Actor("pullpass", "Pullpass")
 
 # The entries with times as they are in the rows.
@@ -86,34 +86,33 @@ class AuditStore:
 
         return record
 
-    async def extend(
-        self, events: Sequence[Event], put: Callable[[Extension], Awaitable[bool]]
-    ) -> bool:
-        """Have ``put`` add ``events`` of one organization by the driver, with what it does besides;
-        it says whether it is done. False: nothing is, for another reason than that the chain goes
-        on elsewhere, or since it always does.
+    async def extend(self, events: Sequence[Event], put: Put) -> bool:
+        """Have ``put`` add ``events`` of one organization, and say whether that is done.
+
+        First it gets entries for where the chain was left. Where the chain went on elsewhere, or
+        always does, it gets what makes the entries once the chain is locked. False: nothing is
+        done, for another reason.
         """
         organization = events[0].organization
+        made: list[Extension] = []
+
+        def behind(end: Head) -> Extension | None:
+            if end == tried or not self._is_sealed(organization, end):
+                return None
+            made.append(self._extension(organization, end, events))
+            return made[-1]
+
         async with self._turns([organization]):
-            known = None if organization in self._shared else self._heads.get(organization)
-            tried, end = None, known or await self._end(organization)
-            for _ in range(_TRIES):
-                if end is None or end == tried:
-                    return False
-                extension = self._extension(organization, end, events)
+            tried = None if organization in self._shared else self._heads.get(organization)
+            if tried is not None:
+                extension = self._extension(organization, tried, events)
                 if await put(extension):
                     self._heads[organization] = extension.after
                     return True
-                tried, end = end, await self._end(organization)
-            return False
-
-    async def _end(self, organization: str) -> Head | None:
-        """The end of a chain; None where there is none yet, or where it is forged."""
-        query = select(chains).where(chains.c.organization_id == organization)
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        end = Head(row.sequence, row.hash, row.seal or b"") if row else None
-        return end if end and self._is_sealed(organization, end) else None
+            done = await put(Continuation(organization, behind))
+            if done:
+                self._note(made[0].before, made[0])
+            return done
 
     async def append(self, events: Sequence[Event]) -> None:
         """Add ``events``, all or none; they are on disk when this returns.
@@ -122,42 +121,33 @@ class AuditStore:
             StoreUnavailable: the database cannot answer now.
         """
         by_organization = _by_organization(events)
-        ids = by_organization.keys()
-        if ids <= self._heads.keys():
-            async with self._turns(ids):
-                if not ids & self._shared and await self._extend(by_organization):
-                    return
-                if len(ids) == 1 and await self._continue(events):
-                    return
-        async with self._database.write() as connection:
-            await self._append(connection, events)
+        if len(by_organization) == 1:
+            done = await self.extend(events, self._put)
+        else:
+            done = await self._extend_all(by_organization)
+        if not done:
+            async with self._database.write() as connection:
+                await self._append(connection, events)
 
-    async def _extend(self, by_organization: Mapping[str, Sequence[Event]]) -> bool:
+    async def _put(self, log: Log) -> bool:
+        if isinstance(log, Extension):
+            return await self._database.extend_chains([log])
+        return await self._database.continue_chain(log)
+
+    async def _extend_all(self, by_organization: Mapping[str, Sequence[Event]]) -> bool:
         """Whether the events are on disk, behind where the chains were left."""
-        extensions = [
-            self._extension(organization, self._heads[organization], its)
-            for organization, its in by_organization.items()
-        ]
-        done = await self._database.extend_chains(extensions)
-        if done:
-            self._heads.update({each.organization: each.after for each in extensions})
-        return done
-
-    async def _continue(self, events: Sequence[Event]) -> bool:
-        """Whether the events, of one organization, are on disk behind where its chain was found to
-        end.
-        """
-        organization = events[0].organization
-
-        def extend(end: Head) -> Extension | None:
-            if not self._is_sealed(organization, end):
-                return None
-            return self._extension(organization, end, events)
-
-        done = await self._database.continue_chain(organization, extend)
-        if done is not None:
-            self._note(done.before, done)
-        return done is not None
+        ids = by_organization.keys()
+        async with self._turns(ids):
+            if not ids <= self._heads.keys() or ids & self._shared:
+                return False
+            extensions = [
+                self._extension(organization, self._heads[organization], its)
+                for organization, its in by_organization.items()
+            ]
+            done = await self._database.extend_chains(extensions)
+            if done:
+                self._heads.update({each.organization: each.after for each in extensions})
+            return done
 
     @asynccontextmanager
     async def _turns(self, ids: Collection[str]) -> AsyncIterator[None]:

@@ -74,8 +74,24 @@ class Extension:
         )
 
 
-# Entries behind the end of a chain; None where it is none that one goes on with.
-Continuation = Callable[[Head], Extension | None]
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """Entries of one organization that ``extend`` makes when its chain is locked, behind the end
+    that is found; perhaps in another thread. None: it is no end that one goes on with.
+    """
+
+    organization: str
+    extend: Callable[[Head], Extension | None]
+
+    def behind(self, end: Sequence[Any] | None) -> Extension | None:
+        """The entries behind an ``end`` as it is in the database, if it is there and was sealed."""
+        if end is None:
+            return None
+        sequence, hash_, seal = end
+        return None if seal is None else self.extend(Head(sequence, hash_, seal))
+
+
+Log = Extension | Continuation
 
 
 def extend_sqlite(connection: sqlite3.Connection, extensions: Sequence[Extension]) -> bool:
@@ -106,35 +122,24 @@ async def extend_postgresql(
     return True
 
 
-def continue_sqlite(
-    connection: sqlite3.Connection, organization: str, extend: Continuation
-) -> Extension | None:
-    """What was put in, within a transaction that has the lock; None: it is to be rolled back."""
-    extension = _continued(connection.execute(f"{_END}?", (organization,)).fetchone(), extend)
-    return extension if extension and extend_sqlite(connection, [extension]) else None
+def continue_sqlite(connection: sqlite3.Connection, continuation: Continuation) -> bool:
+    """Whether it is done, within a transaction that has the lock of the file."""
+    end = connection.execute(f"{_END}?", (continuation.organization,)).fetchone()
+    extension = continuation.behind(end)
+    return extension is not None and extend_sqlite(connection, [extension])
 
 
-async def continue_postgresql(
-    connection: asyncpg.Connection, organization: str, extend: Continuation
-) -> Extension | None:
-    """What was put in, and is committed; None: nothing was done."""
+async def continue_postgresql(connection: asyncpg.Connection, continuation: Continuation) -> bool:
+    """Whether it is done, and committed."""
     transaction = connection.transaction()
     await transaction.start()
-    end = await connection.fetchrow(f"{_END}$1 FOR UPDATE", organization)
-    extension = _continued(end, extend)
+    end = await connection.fetchrow(f"{_END}$1 FOR UPDATE", continuation.organization)
+    extension = continuation.behind(end)
     if extension is None or not await _move_and_add(connection, extension):
         await transaction.rollback()
-        return None
+        return False
     await transaction.commit()
-    return extension
-
-
-def _continued(end: Sequence[Any] | None, extend: Continuation) -> Extension | None:
-    """``extend`` behind the ``end`` of a chain that is there, and was sealed once."""
-    if end is None:
-        return None
-    sequence, hash_, seal = end
-    return None if seal is None else extend(Head(sequence, hash_, seal))
+    return True
 
 
 async def _move_and_add(connection: asyncpg.Connection, extension: Extension) -> bool:

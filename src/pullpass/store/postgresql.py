@@ -127,19 +127,21 @@ class PostgresBackend:
         except asyncpg.IntegrityConstraintViolationError:
             return False
 
-    async def continue_chain(self, organization: str, extend: Continuation) -> Extension | None:
+    async def continue_chain(self, continuation: Continuation) -> bool:
         try:
             async with self._driver() as connection:
-                return await continue_postgresql(connection, organization, extend)
+                return await continue_postgresql(connection, continuation)
         except asyncpg.IntegrityConstraintViolationError:
-            return None
+            return False
 
     async def add_records(self, addition: Addition) -> int:
         async with self._driver() as connection:
             try:
                 return await add_postgresql(connection, addition)
             except asyncpg.IntegrityConstraintViolationError:
-                # One statement alone, of which nothing is left.
+                # Nothing is left of a statement alone; of a transaction there are its locks.
+                if connection.is_in_transaction():
+                    await connection.execute("ROLLBACK")
                 return 0
 
     @asynccontextmanager

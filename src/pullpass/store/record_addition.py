@@ -1,7 +1,8 @@
 """New records put in by the driver itself, in one go: what most creations come to.
 
 It is the hopeful way: nobody has one of the ids or prefixes, and the audit log ends where it is
-thought to end. Where that is not so nothing is done; ``record_creation`` finds out who gets what.
+thought to end, or is locked and looked at first. Where that is not so nothing is done;
+``record_creation`` finds out who gets what.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from pullpass.store.audit_extension import Extension, extend_sqlite
+from pullpass.store.audit_extension import Extension, Log, continue_sqlite, extend_sqlite
 from pullpass.store.schema import audit_entries
 
 if TYPE_CHECKING:
@@ -67,12 +68,20 @@ _ADD = f"""
     )
     SELECT revision FROM chain
 """  # noqa: S608
+_LOCK = """
+    WITH head AS (
+        SELECT revision FROM feeds WHERE feed = $2 FOR UPDATE
+    )
+    SELECT sequence, hash, seal FROM head, audit_chains
+    WHERE organization_id = $1
+    FOR UPDATE OF audit_chains
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """Records of one organization, for which ``log`` holds as many entries, and the kind of change
-    that they are in ``feed``, made at the millisecond ``at``.
+    """Records of one organization, for which ``log`` has as many entries or makes them, and the
+    kind of change that they are in ``feed``, made at the millisecond ``at``.
     """
 
     organization: str
@@ -80,14 +89,14 @@ class Addition:
     kind: str
     at: int
     rows: Sequence[Sequence[object]] = field(repr=False)
-    log: Extension
+    log: Log
 
 
 def add_sqlite(connection: sqlite3.Connection, addition: Addition) -> int:
     """The revision of the last record, within a transaction; 0: it is to be rolled back."""
     count = len(addition.rows)
     advanced = connection.execute(_ADVANCE, (count, addition.feed)).fetchall()
-    if not advanced or not extend_sqlite(connection, [addition.log]):
+    if not advanced or not _log_sqlite(connection, addition.log):
         return 0
     head: int = advanced[0][0]
     numbered = enumerate(addition.rows, head - count + 1)
@@ -109,9 +118,20 @@ async def add_postgresql(connection: asyncpg.Connection, addition: Addition) -> 
     """The revision of the last record, which is committed; 0: nothing was done.
 
     Raises:
-        IntegrityConstraintViolationError: nothing was done, since something is taken.
+        IntegrityConstraintViolationError: nothing was done, since something is taken; a
+            transaction may have been left open.
     """
-    log = addition.log
+    if isinstance(addition.log, Extension):
+        return await _add(connection, addition, addition.log)
+    await connection.execute("BEGIN")
+    end = await connection.fetchrow(_LOCK, addition.organization, addition.feed)
+    log = addition.log.behind(end)
+    revision = await _add(connection, addition, log) if log else 0
+    await connection.execute("COMMIT" if revision else "ROLLBACK")
+    return revision
+
+
+async def _add(connection: asyncpg.Connection, addition: Addition, log: Extension) -> int:
     before: int | None = await connection.fetchval(
         _ADD,
         *(addition.organization, addition.feed, addition.kind, addition.at),
@@ -121,6 +141,12 @@ async def add_postgresql(connection: asyncpg.Connection, addition: Addition) -> 
         *map(list, zip(*log.rows, strict=True)),
     )
     return 0 if before is None else before + len(addition.rows)
+
+
+def _log_sqlite(connection: sqlite3.Connection, log: Log) -> bool:
+    if isinstance(log, Extension):
+        return extend_sqlite(connection, [log])
+    return continue_sqlite(connection, log)
 
 
 @lru_cache(maxsize=_MOST_ROWS)

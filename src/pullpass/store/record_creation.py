@@ -14,7 +14,7 @@ from pullpass.domain import timestamp
 from pullpass.domain.audit import Event
 from pullpass.domain.errors import Conflict
 from pullpass.domain.record import Record
-from pullpass.store.audit_extension import Extension
+from pullpass.store.audit_extension import Log
 from pullpass.store.changes import advance, list_changes, organization_feed
 from pullpass.store.engine import in_chunks
 from pullpass.store.record_addition import COLUMNS, Addition
@@ -42,7 +42,7 @@ class NewRecord:
 
 
 def addition(
-    organization: str, items: Sequence[NewRecord], now: datetime, log: Extension
+    organization: str, items: Sequence[NewRecord], now: datetime, log: Log
 ) -> Addition | None:
     """All of them, for the driver to put in; None where two want the same."""
     ids = {item.record.id for item in items}

@@ -15,7 +15,7 @@ from pullpass.domain.errors import Conflict
 from pullpass.domain.record import EVERY_RECORD, Health, Record, RecordFilter
 from pullpass.store.all_rows import all_rows
 from pullpass.store.audit import Recording, unrecorded
-from pullpass.store.audit_extension import Extension
+from pullpass.store.audit_extension import Log
 from pullpass.store.changes import announce, head_of, organization_feed
 from pullpass.store.checks import drop_check
 from pullpass.store.engine import Database, in_chunks
@@ -182,7 +182,7 @@ class RecordStore:
         return outcomes
 
     async def add(
-        self, organization: str, items: Sequence[NewRecord], *, now: datetime, log: Extension
+        self, organization: str, items: Sequence[NewRecord], *, now: datetime, log: Log
     ) -> list[Record] | None:
         """As :meth:`create_many`, all of them with ``log``, and as fast as it goes. None: nothing
         was done, since not all can be created, or ``log`` does not go on from where it ends.

@@ -88,9 +88,8 @@ class SqliteBackend:
     async def extend_chains(self, extensions: Sequence[Extension]) -> bool:
         return await self._at_once(partial(extend_sqlite, extensions=extensions), False)
 
-    async def continue_chain(self, organization: str, extend: Continuation) -> Extension | None:
-        work = partial(continue_sqlite, organization=organization, extend=extend)
-        return await self._at_once(work, None)
+    async def continue_chain(self, continuation: Continuation) -> bool:
+        return await self._at_once(partial(continue_sqlite, continuation=continuation), False)
 
     async def add_records(self, addition: Addition) -> int:
         return await self._at_once(partial(add_sqlite, addition=addition), 0)
