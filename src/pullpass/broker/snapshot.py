@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 
 from pullpass.broker.builtins import BuiltinRecords
+from pullpass.broker.collector import settle
 from pullpass.broker.follower import Follower
 from pullpass.domain.matching import MatchIndex
 from pullpass.domain.prefix import RegistryPrefix
@@ -174,7 +174,8 @@ class FollowedSnapshot:
         while not self.is_whole and not self._given_up and await self._read_chunk(_CHUNK):
             chunks += 1
             if chunks % _CHUNKS_TO_SETTLE == 0:
-                _settle()
+                # A snapshot has no cycles: what of it is dropped is freed.
+                settle()
 
     async def _read_chunk(self, limit: int) -> bool:
         """Whether there is more."""
@@ -228,15 +229,3 @@ class FollowedSnapshot:
         if not self.is_whole:
             self._changed.add(record_id)
         self._on_change(record_id)
-
-
-def _settle() -> None:
-    """Keep the garbage collector from going through all that is loaded, again and again: with a
-    million records that stops every request for a second.
-
-    What was loaded is freed all the same when it is dropped, by its count of references, as there
-    are no cycles in a snapshot; also where all is loaded anew. What is garbage now is collected
-    first, for it would stay otherwise.
-    """
-    gc.collect()
-    gc.freeze()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
@@ -23,6 +22,7 @@ from pullpass.broker.builtins import BuiltinRecords
 from pullpass.broker.checks import CheckService
 from pullpass.broker.clock import utc_now
 from pullpass.broker.clusters import ClusterService
+from pullpass.broker.collector import settle
 from pullpass.broker.credentials import CredentialService
 from pullpass.broker.federation import FederationService
 from pullpass.broker.follower import Follower
@@ -227,10 +227,7 @@ class Application:
         await receive()
         try:
             async with open_application(self._settings, stop_signals) as self._inside:
-                # Code and its tables live as long as the process: a full collection that went
-                # through them stopped every request for tens of milliseconds.
-                gc.collect()
-                gc.freeze()
+                settle()
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         except PullpassError as error:
