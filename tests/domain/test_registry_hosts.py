@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from pullpass.domain.registry_hosts import AMAZON_ECR, recognize
+from pullpass.domain.registry_hosts import AMAZON_ECR, AWS_DOMAINS, recognize
 
 # As Amazon's own credential helper and the kubelet's plugin for ECR know private registries
 # (https://github.com/awslabs/amazon-ecr-credential-helper, ecr-login/api/client.go).
@@ -79,7 +79,7 @@ def test_what_an_ecr_host_says(
     assert found is not None
     assert found.get("region") == region
     assert found.get("partition") == partition
-    assert found.get("api") == api
+    assert AWS_DOMAINS[partition] == api
     assert found.get("fips") == fips
     assert found.get("public") == ("yes" if "public" in host else None)
 

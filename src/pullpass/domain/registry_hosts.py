@@ -10,6 +10,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+# The domain of the APIs of AWS, by partition.
+# https://github.com/boto/botocore/blob/develop/botocore/data/partitions.json (dnsSuffix)
+AWS_DOMAINS: Mapping[str, str] = {
+    "aws": "amazonaws.com",
+    "aws-us-gov": "amazonaws.com",
+    "aws-cn": "amazonaws.com.cn",
+    "aws-eusc": "amazonaws.eu",
+    "aws-iso": "c2s.ic.gov",
+    "aws-iso-b": "sc2s.sgov.gov",
+    "aws-iso-e": "cloud.adc-e.uk",
+    "aws-iso-f": "csp.hci.ic.gov",
+}
 _WORD = r"[a-z0-9*](?:[a-z0-9*-]*[a-z0-9*])?"
 
 
@@ -27,7 +39,7 @@ class HostPattern:
 
 @dataclass(frozen=True, slots=True)
 class RegistryHost:
-    """What a host says: for Amazon ``region``, ``partition``, ``suffix``, ``account``…"""
+    """What a host says: for Amazon ``region``, ``partition``, ``account``…"""
 
     traits: Mapping[str, str]
 
@@ -46,19 +58,19 @@ _ECR_SOURCE = (
     "https://github.com/awslabs/amazon-ecr-credential-helper (api/client.go)"
 )
 _GOV_REGION = r"us-gov-WORD"
-# Domain and region of the registry, and what follows from them: the API's domain, the partition.
+# Domain and region of the registry, and the partition that they say.
 _ECR_DOMAINS = (
-    ("amazonaws.com", _GOV_REGION, "amazonaws.com", "aws-us-gov"),
-    ("amazonaws.com", "WORD", "amazonaws.com", "aws"),
-    ("amazonaws.com.cn", "WORD", "amazonaws.com.cn", "aws-cn"),
-    ("amazonaws.eu", "WORD", "amazonaws.eu", "aws-eusc"),
-    ("on.aws", _GOV_REGION, "amazonaws.com", "aws-us-gov"),
-    ("on.aws", "WORD", "amazonaws.com", "aws"),
-    ("on.amazonwebservices.com.cn", "WORD", "amazonaws.com.cn", "aws-cn"),
-    ("sc2s.sgov.gov", "WORD", "sc2s.sgov.gov", "aws-iso-b"),
-    ("c2s.ic.gov", "WORD", "c2s.ic.gov", "aws-iso"),
-    ("cloud.adc-e.uk", "WORD", "cloud.adc-e.uk", "aws-iso-e"),
-    ("csp.hci.ic.gov", "WORD", "csp.hci.ic.gov", "aws-iso-f"),
+    ("amazonaws.com", _GOV_REGION, "aws-us-gov"),
+    ("amazonaws.com", "WORD", "aws"),
+    ("amazonaws.com.cn", "WORD", "aws-cn"),
+    ("amazonaws.eu", "WORD", "aws-eusc"),
+    ("on.aws", _GOV_REGION, "aws-us-gov"),
+    ("on.aws", "WORD", "aws"),
+    ("on.amazonwebservices.com.cn", "WORD", "aws-cn"),
+    ("sc2s.sgov.gov", "WORD", "aws-iso-b"),
+    ("c2s.ic.gov", "WORD", "aws-iso"),
+    ("cloud.adc-e.uk", "WORD", "aws-iso-e"),
+    ("csp.hci.ic.gov", "WORD", "aws-iso-f"),
 )
 # Twelve digits; with a `*` among them, fewer.
 _ECR_ACCOUNT = r"[0-9]{12}|(?=[0-9]*\*)[0-9*]{1,12}"
@@ -70,7 +82,6 @@ AMAZON_ECR_PUBLIC: tuple[HostPattern, ...] = tuple(
         "https://docs.aws.amazon.com/AmazonECR/latest/public/public-registries.html",
         public="yes",
         region="us-east-1",
-        api="amazonaws.com",
         partition="aws",
     )
     for host in ("public.ecr.aws", "ecr-public.aws.com")
@@ -82,10 +93,9 @@ AMAZON_ECR: tuple[HostPattern, ...] = (
             rf"(?P<account>{_ECR_ACCOUNT})\.dkr[.-]ecr(?P<fips>-fips)?\.(?P<region>{region})\."
             + re.escape(domain),
             _ECR_SOURCE,
-            api=api,
             partition=partition,
         )
-        for domain, region, api, partition in _ECR_DOMAINS
+        for domain, region, partition in _ECR_DOMAINS
     ),
     *AMAZON_ECR_PUBLIC,
 )

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from pullpass.domain.errors import ExchangeUnavailable
+from pullpass.domain.registry_hosts import AWS_DOMAINS
 from pullpass.exchange.aws_identity import ambient_keys
 from pullpass.exchange.aws_request import AwsCalls, Endpoint
 from pullpass.exchange.token_service import TokenService
@@ -27,17 +28,6 @@ _ARN = re.compile(
     r"(?:key/[A-Za-z0-9-]+|alias/[A-Za-z0-9/_-]+)",
     re.ASCII,
 )
-# As for registries (domain/registry_hosts.py), by partition.
-_DOMAINS = {
-    "aws": "amazonaws.com",
-    "aws-us-gov": "amazonaws.com",
-    "aws-cn": "amazonaws.com.cn",
-    "aws-eusc": "amazonaws.eu",
-    "aws-iso": "c2s.ic.gov",
-    "aws-iso-b": "sc2s.sgov.gov",
-    "aws-iso-e": "cloud.adc-e.uk",
-    "aws-iso-f": "csp.hci.ic.gov",
-}
 
 
 class AwsKmsKey:
@@ -58,10 +48,10 @@ class AwsKmsKey:
         """
         self._arn = uri.removeprefix(SCHEME)
         found = _ARN.fullmatch(self._arn)
-        if found is None or found["partition"] not in _DOMAINS:
+        if found is None or found["partition"] not in AWS_DOMAINS:
             raise ValueError(f"is no key of AWS KMS; expected {EXPECTED}")
         region = found["region"]
-        url = endpoint or f"https://kms.{region}.{_DOMAINS[found['partition']]}"
+        url = endpoint or f"https://kms.{region}.{AWS_DOMAINS[found['partition']]}"
         self._endpoint = Endpoint("AWS KMS", url, "kms", region)
         self._service = service
         self._clock = clock

@@ -14,7 +14,7 @@ from typing import TypeGuard
 
 from pullpass.domain.credential import Credential, Secret
 from pullpass.domain.errors import ExchangeRejected, ExchangeUnavailable
-from pullpass.domain.registry_hosts import AMAZON_ECR, recognize
+from pullpass.domain.registry_hosts import AMAZON_ECR, AWS_DOMAINS, recognize
 from pullpass.exchange.aws_identity import ambient_keys, assume_role
 from pullpass.exchange.aws_request import AwsCalls, Endpoint, Keys
 from pullpass.exchange.exchanger import Issued, Source
@@ -33,13 +33,16 @@ _TARGETS = {
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the registries of a host have their API. ``domain`` is that of the partition."""
+    """Where the registries of a host have their API."""
 
     region: str
     partition: str
-    domain: str
     fips: bool
     public: bool
+
+    @property
+    def domain(self) -> str:
+        return AWS_DOMAINS[self.partition]
 
     @property
     def service(self) -> str:
@@ -123,14 +126,14 @@ def _place(host: str) -> _Place:
     found = recognize(AMAZON_ECR, host)
     if found is None:
         raise ExchangeRejected(f"'{host}' is not a host of Amazon ECR.")
-    region, partition, domain = (found.get(name) for name in ("region", "partition", "api"))
-    if region is None or partition is None or domain is None:
+    region, partition = found.get("region"), found.get("partition")
+    if region is None or partition is None:
         raise ExchangeRejected(
             f"'{host}' has a '*' where the AWS region stands, and tokens are issued by region. "
             "Ask with an image, whose name says the region.",
             code="host_needed",
         )
-    return _Place(region, partition, domain, bool(found.get("fips")), bool(found.get("public")))
+    return _Place(region, partition, bool(found.get("fips")), bool(found.get("public")))
 
 
 def _credential(answer: ServiceAnswer, now: datetime) -> Credential:
