@@ -11,18 +11,12 @@ import pytest
 
 from pullpass.client.sync import Client
 from tests.agent.conftest import Place, auths_of, eventually
-from tests.parts.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Aws, moto_server
+from tests.parts.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Aws
 from tests.parts.clock import FakeClock
 from tests.parts.server import pullpass_server
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 THIRTEEN_HOURS = 13 * 3600
-
-
-@pytest.fixture
-def aws(tmp_path: Path) -> Iterator[Aws]:
-    with moto_server(tmp_path) as moto, Aws(moto) as stand_in:
-        yield stand_in
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from pullpass.domain.errors import ExchangeRejected, ExchangeThrottled, Exchange
 from pullpass.exchange.addresses import AddressGuard, parse_networks
 from pullpass.exchange.aws_kms import AwsKmsKey
 from pullpass.exchange.token_service import TokenService
-from tests.parts.aws import Aws, AwsError, moto_server
+from tests.parts.aws import Aws, AwsError
 from tests.parts.kms import KmsKeys, identity
 from tests.parts.stand_in import GARBAGE, failing
 from tests.parts.wire import answer
@@ -21,18 +20,11 @@ from tests.parts.wire import answer
 PLAIN = b"plain-canary-88"
 
 
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with moto_server(tmp_path_factory.mktemp("moto")) as url:
-        yield url
-
-
 @pytest.fixture
-def aws(moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+def aws(aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Aws:
     for name, value in identity(tmp_path).items():
         monkeypatch.setenv(name, value)
-    with Aws(moto) as stand_in:
-        yield stand_in
+    return aws
 
 
 @pytest.fixture

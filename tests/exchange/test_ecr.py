@@ -7,7 +7,7 @@ import base64
 import logging
 import os
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -36,7 +36,6 @@ from tests.parts.aws import (
     AwsError,
     AwsKey,
     AwsRole,
-    moto_server,
 )
 from tests.parts.stand_in import GARBAGE, HUGE, failing, redirect, throttled
 from tests.parts.wire import Scripted, answer, wire_server
@@ -46,18 +45,6 @@ KEY = Credential(ACCESS_KEY_ID, Secret(SECRET_ACCESS_KEY))
 TWELVE_HOURS = timedelta(hours=12)
 # What a request takes, and what Date cuts off.
 SLACK = timedelta(seconds=30)
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with moto_server(tmp_path_factory.mktemp("moto")) as url:
-        yield url
-
-
-@pytest.fixture
-def aws(moto: str) -> Iterator[Aws]:
-    with Aws(moto) as stand_in:
-        yield stand_in
 
 
 def exchanger(

@@ -12,7 +12,6 @@ import pytest
 
 from pullpass.store.engine import Database
 from pullpass.store.migrations import migrate
-from tests.parts.aws import Aws, moto_server
 from tests.parts.postgres import PostgresCluster, postgres_cluster
 from tests.parts.server import PullpassServer, pullpass_server
 
@@ -61,18 +60,6 @@ def cluster(postgres: PostgresCluster) -> Iterator[PostgresCluster]:
 @pytest.fixture
 def postgres_url(cluster: PostgresCluster) -> str:
     return migrated(cluster.url(cluster.create_database()))
-
-
-@pytest.fixture(scope="session")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with moto_server(tmp_path_factory.mktemp("moto")) as url:
-        yield url
-
-
-@pytest.fixture
-def aws(moto: str) -> Iterator[Aws]:
-    with Aws(moto) as stand_in:
-        yield stand_in
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

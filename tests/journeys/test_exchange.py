@@ -11,25 +11,13 @@ import httpx
 import pytest
 
 from tests.parts.api_client import ApiClient, eventually
-from tests.parts.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Aws, ecr_record, moto_server
+from tests.parts.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Aws, ecr_record
 from tests.parts.google import GoogleServer, service_account_key
 from tests.parts.postgres import PostgresCluster
 from tests.parts.server import PullpassServer, installed, pullpass_server
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 LOOPBACK = {"PULLPASS_ALLOW_NETWORKS": "127.0.0.0/8", "PULLPASS_MIN_CREDENTIAL_SECONDS": "2"}
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with moto_server(tmp_path_factory.mktemp("moto")) as url:
-        yield url
-
-
-@pytest.fixture
-def aws(moto: str) -> Iterator[Aws]:
-    with Aws(moto) as stand_in:
-        yield stand_in
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 
 from pullpass.cli import main
 from tests.parts.api_client import ApiClient
-from tests.parts.aws import SECRET_ACCESS_KEY, Aws, moto_server
+from tests.parts.aws import SECRET_ACCESS_KEY, Aws
 from tests.parts.kms import KmsKeys, identity
 from tests.parts.openbao import openbao
 from tests.parts.process import Process
@@ -43,8 +43,8 @@ class Remote:
 
 
 @pytest.fixture(scope="module")
-def kms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
-    with moto_server(tmp_path_factory.mktemp("moto")) as url, Aws(url) as aws:
+def kms(moto: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
+    with Aws(moto) as aws:
 
         @contextmanager
         def away() -> Iterator[None]:
@@ -54,7 +54,7 @@ def kms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
             finally:
                 aws.start()
 
-        uri = f"aws-kms://{KmsKeys(url).create()}"
+        uri = f"aws-kms://{KmsKeys(moto).create()}"
         env = {
             **identity(tmp_path_factory.mktemp("identity")),
             "PULLPASS_MASTER_KEY_URI": uri,
