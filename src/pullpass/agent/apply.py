@@ -9,11 +9,11 @@ from lightkube.core.exceptions import ApiError
 from lightkube.types import PatchType
 
 from pullpass.agent.cluster import Cluster
+from pullpass.agent.credentials import Trouble
 from pullpass.agent.kube import KubeError, said, status_of
 from pullpass.agent.marks import ATTACHED
 from pullpass.agent.objects import is_ours
 from pullpass.agent.plan import ApplySecret, DeleteSecret, SetPullSecrets, Write
-from pullpass.agent.records import Trouble
 from pullpass.agent.shapes import Secret, ServiceAccount
 
 _NOT_FOUND, _CONFLICT, _FORBIDDEN, _INVALID = 404, 409, 403, 422

@@ -14,6 +14,8 @@ import structlog
 
 from pullpass.agent.apply import Gone, WriteFailed, Writer
 from pullpass.agent.cluster import Cluster, Sources
+from pullpass.agent.content import Content
+from pullpass.agent.credentials import Credentials, Trouble
 from pullpass.agent.marks import secret_name
 from pullpass.agent.plan import (
     ApplySecret,
@@ -24,7 +26,7 @@ from pullpass.agent.plan import (
     Write,
     plan,
 )
-from pullpass.agent.records import Records, Trouble
+from pullpass.agent.records import Records
 
 _WORKERS = 8
 _FIRST_DELAY, _LONGEST_DELAY = 1.0, 300.0
@@ -67,6 +69,7 @@ class Controller:
         self,
         cluster: Cluster,
         records: Records,
+        credentials: Credentials,
         sources: Sources,
         writer: Writer,
         *,
@@ -78,6 +81,7 @@ class Controller:
         self.states: dict[str, _Namespace] = {}
         self._cluster = cluster
         self._records = records
+        self._credentials = credentials
         self._sources = sources
         self._writer = writer
         self._everywhere = everywhere
@@ -134,7 +138,7 @@ class Controller:
             await self._sources.wait_synced()
             await self._idle.wait()
             # What was asked of Pullpass may bring more to do.
-            if not self._records.busy and self._idle.is_set():
+            if not self._credentials.busy and self._idle.is_set():
                 return
             await asyncio.sleep(0.05)
 
@@ -162,8 +166,8 @@ class Controller:
         state.needed = self._needed(namespace) & known
         contents = {}
         for record_id in state.needed:
-            self._records.want(record_id)
-            content = self._sources.contents.get(record_id) or self._records.contents.get(record_id)
+            self._credentials.want(record_id)
+            content = self._content(record_id)
             if content is not None:
                 contents[record_id] = content
         observed = self._cluster.observed(namespace)
@@ -208,6 +212,10 @@ class Controller:
             return frozenset(self._records.known)
         return self._records.needed(self._cluster.images(namespace))
 
+    def _content(self, record_id: str) -> Content | None:
+        found = self._sources.contents.get(record_id)
+        return found or self._credentials.contents.get(record_id)
+
     def _trouble(self, record_id: str) -> Trouble | None:
         """Why the secret of a record is not to be had, or not anew."""
         if (reference := self._sources.missing(record_id)) is not None:
@@ -215,7 +223,7 @@ class Controller:
                 "source_missing",
                 f"There is no secret {reference.namespace}/{reference.secret} to copy.",
             )
-        return self._records.troubles.get(record_id)
+        return self._credentials.troubles.get(record_id)
 
     def _hold(self, state: _Namespace, write: Write) -> float:
         """Seconds to wait before something is put back that was put back often of late."""
@@ -247,7 +255,7 @@ class Controller:
         right = set()
         for record_id in state.needed - troubles.keys():
             there = secrets.get(secret_name(record_id))
-            content = self._sources.contents.get(record_id) or self._records.contents.get(record_id)
+            content = self._content(record_id)
             if there is not None and content is not None and there.digest == content.digest:
                 right.add(record_id)
         state.right = frozenset(right)

@@ -12,9 +12,9 @@ from lightkube.models.core_v1 import EventSource, ObjectReference
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Event
 
+from pullpass.agent.credentials import Trouble
 from pullpass.agent.kube import KubeError, said, status_of
 from pullpass.agent.marks import MANAGER
-from pullpass.agent.records import Trouble
 
 _CONFLICT, _NOT_FOUND = 409, 404
 _LONGEST = 1000

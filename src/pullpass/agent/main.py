@@ -7,8 +7,9 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import structlog
@@ -19,10 +20,11 @@ from pullpass.agent import health, kube
 from pullpass.agent.apply import Applier
 from pullpass.agent.cluster import Cluster, Sources
 from pullpass.agent.controller import Controller
+from pullpass.agent.credentials import Credentials, Trouble
 from pullpass.agent.events import Events
 from pullpass.agent.lease import Leadership
 from pullpass.agent.plan import ApplySecret, Attach, DeleteSecret, SetPullSecrets, Write
-from pullpass.agent.records import Records, Trouble
+from pullpass.agent.records import Records
 from pullpass.agent.report import CountingWriter, Metrics, Reporter
 from pullpass.agent.webhook.main import Webhook, WebhookSettings
 from pullpass.client.aio import AsyncClient
@@ -76,8 +78,10 @@ async def _run(settings: AgentSettings, connect: Callable[[], AsyncClient]) -> b
     async with contextlib.AsyncExitStack() as stack:
         client = kube.connect(config, limit, metrics.requested)
         stack.push_async_callback(client.close)
+        live = partial(_Life, settings, connect, metrics, client, selector)
         if settings.once or settings.dry_run:
-            return await Agent(settings, connect, metrics, client, selector).once()
+            async with contextlib.aclosing(live()) as life:
+                return await _once(life, connect, reports=not settings.dry_run)
         own_namespace = settings.lease_namespace or config.namespace
         webhook = None
         if settings.webhook is not None:
@@ -91,7 +95,9 @@ async def _run(settings: AgentSettings, connect: Callable[[], AsyncClient]) -> b
                 excluded=settings.exclude,
                 registry=metrics.registry,
             )
-        agent = Agent(settings, connect, metrics, client, selector, webhook)
+            stack.push_async_callback(webhook.records.close)
+            live = partial(live, webhook.records)
+        agent = Agent(live, metrics, webhook)
         leadership = Leadership(
             client,
             own_namespace,
@@ -116,58 +122,54 @@ async def _run(settings: AgentSettings, connect: Callable[[], AsyncClient]) -> b
         return True
 
 
+async def _once(life: _Life, connect: Callable[[], AsyncClient], *, reports: bool) -> bool:
+    """Let ``life`` do what there is to do, and tell Pullpass of it where it ``reports``; whether
+    nothing failed.
+
+    Raises:
+        ClientError: Pullpass does not answer, or refuses.
+    """
+    # A client of its own, so that what is wrong with the token or the address is an error.
+    async with await asyncio.to_thread(connect) as client:
+        await client.changes()
+    tasks = [asyncio.create_task(each) for each in life.working()]
+    settled = asyncio.create_task(life.controller.settled())
+    await asyncio.wait({settled, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        if task.done():
+            task.result()
+    settled.cancel()
+    if reports:
+        await life.reporter.report()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return not any(state.troubles for state in life.controller.states.values())
+
+
 class Agent:
     """One life as the leader after the other: what is known of the cluster is made anew each
     time, for others may have worked in between.
     """
 
     def __init__(
-        self,
-        settings: AgentSettings,
-        connect: Callable[[], AsyncClient],
-        metrics: Metrics,
-        client: KubeClient,
-        selector: kube.Selector,
-        webhook: Webhook | None = None,
+        self, live: Callable[[], _Life], metrics: Metrics, webhook: Webhook | None
     ) -> None:
-        self._settings = settings
-        self._connect = connect
+        self._live = live
         self._metrics = metrics
-        self._client = client
-        self._selector = selector
         self._webhook = webhook
         self._life: _Life | None = None
 
     async def work(self) -> None:
         """Keep the cluster right until cancelled."""
-        async with self._alive() as life:
-            works = [*life.background(), *([self._webhook.keep()] if self._webhook else [])]
-            await asyncio.gather(*(asyncio.create_task(each) for each in works))
-
-    async def once(self) -> bool:
-        """Bring everything to where it should be, or with ``dry_run`` say what that takes; whether
-        nothing failed.
-
-        Raises:
-            ClientError: Pullpass does not answer, or refuses.
-        """
-        async with self._alive() as life:
-            # A client of its own, so that what is wrong with the token or the address is an error.
-            async with await asyncio.to_thread(self._connect) as client:
-                await client.changes()
-            tasks = [asyncio.create_task(each) for each in life.working()]
-            settled = asyncio.create_task(life.controller.settled())
-            await asyncio.wait({settled, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    task.result()
-            settled.cancel()
-            if not self._settings.dry_run:
-                await life.reporter.report()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            return not any(state.troubles for state in life.controller.states.values())
+        try:
+            async with contextlib.aclosing(self._live()) as self._life:
+                works = [*self._life.working(), self._life.reporter.run()]
+                if self._webhook is not None:
+                    works.append(self._webhook.keep())
+                await asyncio.gather(*(asyncio.create_task(each) for each in works))
+        finally:
+            self._life = None
 
     def pages(self, leadership: Leadership) -> dict[str, health.Page]:
         def live() -> tuple[int, str, bytes]:
@@ -198,20 +200,11 @@ class Agent:
 
         return {"/health/live": live, "/health/ready": ready, "/metrics": numbers}
 
-    @contextlib.asynccontextmanager
-    async def _alive(self) -> AsyncIterator[_Life]:
-        self._life = _Life(
-            self._settings, self._connect, self._metrics, self._client, self._selector
-        )
-        try:
-            yield self._life
-        finally:
-            await self._life.close()
-            self._life = None
-
 
 class _Life:
-    """The parts of the agent, connected."""
+    """The parts of the agent, connected. Without ``records``, which others follow, there are its
+    own.
+    """
 
     def __init__(
         self,
@@ -220,6 +213,7 @@ class _Life:
         metrics: Metrics,
         client: KubeClient,
         selector: kube.Selector,
+        records: Records | None = None,
     ) -> None:
         self.cluster = Cluster(
             client,
@@ -228,13 +222,18 @@ class _Life:
             excluded=settings.exclude,
             with_images=settings.mode == "needed",
         )
-        self.records = Records(connect, settings.cluster, self._record_changed, self._is_needed)
+        self._follows = records is None
+        self.records = records or Records(connect, settings.cluster)
+        self.credentials = Credentials(
+            self.records, settings.cluster, self._record_changed, self._is_needed
+        )
         self.sources = Sources(client, self._record_changed)
         self.events = Events(client)
         applier = Applier(client, self.cluster)
         self.controller = Controller(
             self.cluster,
             self.records,
+            self.credentials,
             self.sources,
             _Printer() if settings.dry_run else CountingWriter(applier, metrics),
             everywhere=settings.mode == "all",
@@ -245,15 +244,16 @@ class _Life:
         self.reporter = Reporter(self.controller, self.records, settings.cluster, settings.mode)
 
     def working(self) -> list[Coroutine[Any, Any, None]]:
-        return [*self.cluster.runs(), self.records.run(), self.controller.run()]
+        """What keeps the cluster right, until cancelled."""
+        following = [self.records.run()] if self._follows else []
+        return [*self.cluster.runs(), *following, self.controller.run()]
 
-    def background(self) -> list[Coroutine[Any, Any, None]]:
-        return [*self.working(), self.reporter.run()]
-
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         await self.events.close()
         await self.sources.close()
-        await self.records.close()
+        await self.credentials.close()
+        if self._follows:
+            await self.records.close()
 
     def _namespace_changed(self, namespace: str) -> None:
         self.controller.mark(namespace)

@@ -13,8 +13,9 @@ from prometheus_client import Counter as Total
 from pullpass import __version__
 from pullpass.agent.apply import WriteFailed, Writer
 from pullpass.agent.controller import Controller
+from pullpass.agent.credentials import Trouble
 from pullpass.agent.plan import Write
-from pullpass.agent.records import Records, Trouble
+from pullpass.agent.records import Records
 from pullpass.client.aio import AsyncClient
 from pullpass.client.clusters import Problem, RegistryReport
 from pullpass.client.errors import ClientError

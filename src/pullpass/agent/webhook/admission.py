@@ -54,7 +54,7 @@ class AdmissionMetrics:
 
 
 class Admission:
-    """What every replica has to know, whether it leads or not: the records and the namespaces.
+    """What every replica has to know, whether it leads or not: the ``records`` and the namespaces.
 
     All namespaces are watched, so that one that is not to be served is told from one that is new.
     """
@@ -78,24 +78,20 @@ class Admission:
         self._namespaces: Informer[bool] = Informer(
             client, Namespace, project, self._namespace_changed, namespace=None
         )
-        # Credentials are asked for by the one that leads.
-        self._records = Records(connect, cluster, lambda _: None, lambda _: False)
+        self.records = Records(connect, cluster)
         self._metrics = metrics
         self._awaited: dict[str, asyncio.Event] = {}
 
     def runs(self) -> list[Coroutine[Any, Any, None]]:
         """The work that keeps this up to date."""
-        return [self._namespaces.run(), self._records.run()]
-
-    async def close(self) -> None:
-        await self._records.close()
+        return [self._namespaces.run(), self.records.run()]
 
     @property
     def missing(self) -> str:
         """What has to be known first; empty where all is."""
         if not self._namespaces.synced.is_set():
             return "the webhook lists the namespaces"
-        return "" if self._records.loaded.is_set() else "the webhook waits for Pullpass"
+        return "" if self.records.loaded.is_set() else "the webhook waits for Pullpass"
 
     async def answer(self, body: bytes) -> bytes:
         """The answer to a review: always yes, and with a patch where secrets are missing.
@@ -118,7 +114,7 @@ class Admission:
         if self.missing:
             return "not_ready", []
         pod = review.read_pod(request)
-        needed = self._records.needed(images_of(pod.spec))
+        needed = self.records.needed(images_of(pod.spec))
         operations = review.patch(pod, map(secret_name, needed))
         if not operations:
             return "unchanged", []

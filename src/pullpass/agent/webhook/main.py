@@ -13,6 +13,7 @@ from lightkube import AsyncClient as KubeClient
 from prometheus_client import CollectorRegistry
 
 from pullpass.agent.kube import Selector
+from pullpass.agent.records import Records
 from pullpass.agent.webhook import certificates, https
 from pullpass.agent.webhook.admission import Admission, AdmissionMetrics
 from pullpass.agent.webhook.certificates import Certificate
@@ -76,17 +77,19 @@ class Webhook:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        try:
-            await asyncio.gather(
-                *(*self._admission.runs(), *self._keeper.runs()),
-                https.serve(self._listening, self._context, self._admission.answer),
-            )
-        finally:
-            await self._admission.close()
+        await asyncio.gather(
+            *(*self._admission.runs(), *self._keeper.runs()),
+            https.serve(self._listening, self._context, self._admission.answer),
+        )
 
     async def keep(self) -> None:
         """While this replica leads: keep the certificate."""
         await self._keeper.keep()
+
+    @property
+    def records(self) -> Records:
+        """Followed as long as it runs; for others to use too, and to close at last."""
+        return self._admission.records
 
     @property
     def missing(self) -> str:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pullpass.agent.credentials import Credentials
 from pullpass.agent.records import Records
 from pullpass.client.aio import AsyncClient
 from tests.parts.stand_in import StandIn
@@ -53,22 +54,19 @@ def server() -> Iterator[ShortLived]:
 @asynccontextmanager
 async def following(
     server: ShortLived, *, needed: bool
-) -> AsyncIterator[tuple[Records, list[str | None]]]:
+) -> AsyncIterator[tuple[Credentials, list[str | None]]]:
     told: list[str | None] = []
-    records = Records(
-        lambda: AsyncClient(server.url, "acme", "token"),
-        "prod",
-        told.append,
-        lambda _: needed,
-        soonest_renewal=0.1,
-    )
+    records = Records(lambda: AsyncClient(server.url, "acme", "token"), "prod")
+    credentials = Credentials(records, "prod", told.append, lambda _: needed, soonest_renewal=0.1)
     task = asyncio.create_task(records.run())
     await records.loaded.wait()
     try:
-        yield records, told
+        assert records.match("r.example.com/app:1") == "ecr"
+        yield credentials, told
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        await credentials.close()
         await records.close()
 
 
@@ -79,11 +77,10 @@ async def until(told: list[str | None], count: int) -> None:
 
 
 async def test_a_short_lived_credential_is_renewed_before_it_ends(server: ShortLived) -> None:
-    async with following(server, needed=True) as (records, told):
-        assert records.match("r.example.com/app:1") == "ecr"
-        records.want("ecr")
+    async with following(server, needed=True) as (credentials, told):
+        credentials.want("ecr")
         await until(told, 3)
-        content = records.contents["ecr"]
+        content = credentials.contents["ecr"]
         assert content.expires is not None
         assert content.expires > datetime.now(UTC)
         assert server.issued == 3
@@ -91,31 +88,31 @@ async def test_a_short_lived_credential_is_renewed_before_it_ends(server: ShortL
 
 
 async def test_what_nobody_needs_is_not_renewed(server: ShortLived) -> None:
-    async with following(server, needed=False) as (records, told):
-        records.want("ecr")
+    async with following(server, needed=False) as (credentials, told):
+        credentials.want("ecr")
         await until(told, 1)
         async with asyncio.timeout(60):
-            while "ecr" in records.contents:  # noqa: ASYNC110
+            while "ecr" in credentials.contents:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert server.issued == 1
 
 
 async def test_an_upstream_that_fails_is_told_and_the_last_secret_stays(server: ShortLived) -> None:
-    async with following(server, needed=True) as (records, told):
-        records.want("ecr")
+    async with following(server, needed=True) as (credentials, told):
+        credentials.want("ecr")
         await until(told, 1)
-        before = records.contents["ecr"]
+        before = credentials.contents["ecr"]
         refusal = {"error": "The cloud refuses the key.", "code": "upstream_rejected"}
         server.fault = Scripted(
             502, json.dumps(refusal).encode(), {"Content-Type": "application/json"}
         )
         async with asyncio.timeout(60):
-            while "ecr" not in records.troubles:  # noqa: ASYNC110
+            while "ecr" not in credentials.troubles:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        assert records.troubles["ecr"].code == "upstream_rejected"
-        assert records.contents["ecr"] == before
+        assert credentials.troubles["ecr"].code == "upstream_rejected"
+        assert credentials.contents["ecr"] == before
         server.fault = None
         async with asyncio.timeout(60):
-            while "ecr" in records.troubles:  # noqa: ASYNC110
+            while "ecr" in credentials.troubles:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        assert records.contents["ecr"] != before
+        assert credentials.contents["ecr"] != before
