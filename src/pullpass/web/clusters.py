@@ -13,12 +13,12 @@ from pullpass.domain.access import Action
 from pullpass.domain.cluster import Cluster, Problem, RegistryReport
 from pullpass.web.cookie import is_secure
 from pullpass.web.page import Page
-from pullpass.web.paging import part_of
+from pullpass.web.paging import Tab, part_of
 from pullpass.web.visit import Visit
 
 _PAGE = 50
 _LONGEST_TEXT = 200
-_STATES = {"failed": "Failed", "pending": "Pending"}
+_STATES = {"": "All", "failed": "Failed", "pending": "Pending"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +69,25 @@ async def show_cluster(visit: Visit) -> Response:
     state = visit.query("state") if visit.query("state") in _STATES else ""
     registries = [each for each in cluster.report.registries if _takes(each, state)]
     given = {"q": text, "state": state}
+
+    def query_of(**more: object) -> str:
+        return "?" + urlencode({k: v for k, v in {**given, **more}.items() if v})
+
     return visit.page(
         "cluster.html",
         shown=_shown(visit, cluster, await services.clusters.revision(visit.caller)),
         text=text,
         state=state,
-        states=[("", "All", len(cluster.report.registries)), *_counts(cluster)],
+        states=[
+            Tab(label, _count(cluster, kind), query_of(state=kind), kind == state, kind == "failed")
+            for kind, label in _STATES.items()
+        ],
         records=part_of(
             [each for each in registries if _mentions(each, text)], visit, "records", _PAGE
         ),
         troubles=part_of(_troubles(registries, text), visit, "problems", _PAGE),
         untold=sum(max(0, each.failed - len(each.problems)) for each in registries),
-        query_of=lambda **more: "?" + urlencode({k: v for k, v in {**given, **more}.items() if v}),
+        query_of=query_of,
     )
 
 
@@ -142,11 +149,8 @@ def _takes(registry: RegistryReport, state: str) -> bool:
     return not state or getattr(registry, state) > 0
 
 
-def _counts(cluster: Cluster) -> list[tuple[str, str, int]]:
-    return [
-        (state, label, sum(_takes(each, state) for each in cluster.report.registries))
-        for state, label in _STATES.items()
-    ]
+def _count(cluster: Cluster, state: str) -> int:
+    return sum(_takes(each, state) for each in cluster.report.registries)
 
 
 def _mentions(registry: RegistryReport, text: str) -> bool:

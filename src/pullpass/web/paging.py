@@ -1,4 +1,4 @@
-"""A part of a list that is whole in memory, and which parts are beside it."""
+"""Lists of which a page shows a part: the one of that number, or those of a kind."""
 
 from __future__ import annotations
 
@@ -10,6 +10,19 @@ from pullpass.web.visit import Visit
 
 _Item = TypeVar("_Item")
 _LONGEST_NUMBER = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One of several kinds of item to choose from: ``count`` have it, ``query`` leads to them. It
+    ``is_bad`` to be of that kind.
+    """
+
+    label: str
+    count: int
+    query: str
+    is_chosen: bool
+    is_bad: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pullpass.web.audit import recent_reads
 from pullpass.web.clusters import holders_of
 from pullpass.web.history import chart_of
 from pullpass.web.page import Page
+from pullpass.web.paging import Tab
 from pullpass.web.problems import shown
 from pullpass.web.visit import Visit
 
@@ -37,15 +38,22 @@ async def list_registries(visit: Visit) -> Response:
     )
     records = found[:_PAGE]
     counts = await services.records.count(caller, RecordFilter(text))
+    total = sum(counts.values())
     more = {"q": text, "health": chosen or "", "after": records[-1].id if records else ""}
     return visit.page(
         "registries.html",
         records=records,
         lifetimes=await services.lifetimes.of(caller, records),
-        counts=counts,
-        total=sum(counts.values()),
-        healths=[(each, _query(text, each)) for each in Health],
-        all_query=_query(text, None),
+        total=total,
+        healths=[
+            Tab(label, count, _query(text, each), each is chosen, each is Health.FAILING)
+            for each, label, count in (
+                (None, "All", total),
+                (Health.WORKING, "Working", counts[Health.WORKING]),
+                (Health.FAILING, "Failing", counts[Health.FAILING]),
+                (Health.UNCHECKED, "Not checked", counts[Health.UNCHECKED]),
+            )
+        ],
         text=text,
         health=chosen,
         next_query=f"?{urlencode(more)}" if len(found) > _PAGE else None,
