@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pullpass.cli.confirming import confirm, yes_option
 from pullpass.cli.output import (
     moment,
     note,
@@ -14,7 +15,6 @@ from pullpass.cli.output import (
     print_table,
     yes_no,
 )
-from pullpass.cli.registry import confirm
 from pullpass.cli.session import Session
 from pullpass.client.clusters import Cluster
 
@@ -65,7 +65,7 @@ def status(session: Session, name: str, output: str) -> None:
 
 @cluster.command()
 @_cluster_argument
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @click.pass_obj
 def forget(session: Session, name: str, yes: bool) -> None:
     """Forget a cluster that is no more. One whose agent runs is back with its next report."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 from pullpass.cli.checks import check
+from pullpass.cli.confirming import confirm, yes_option
 from pullpass.cli.output import (
     moment,
     note,
@@ -26,7 +26,6 @@ _id_argument = click.argument("registry_id", metavar="ID")
 _if_match_option = click.option(
     "--if-match", metavar="ETAG", help="Only if the record is still at this version."
 )
-_yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 _CREATE_EXAMPLE = """\b
@@ -124,7 +123,7 @@ def update(
 @registry.command()
 @_id_argument
 @_if_match_option
-@_yes_option
+@yes_option
 @click.pass_obj
 def delete(session: Session, registry_id: str, if_match: str | None, yes: bool) -> None:
     """Remove a record and its credential. This cannot be undone."""
@@ -146,21 +145,6 @@ def creds(session: Session, registry_id: str, cluster: str | None, output: str) 
 
 
 registry.add_command(check)
-
-
-def confirm(question: str, *, yes: bool) -> None:
-    """Go on if ``yes``, or if a person says so.
-
-    Raises:
-        click.UsageError: there is nobody to ask.
-        click.ClickException: the answer is no.
-    """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise click.UsageError("Give --yes to delete without being asked.")
-    if not click.confirm(question, err=True):
-        raise click.ClickException("Nothing was deleted.")
 
 
 def _show(record: Registry, output: str) -> None:

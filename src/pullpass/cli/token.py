@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pullpass.cli.confirming import confirm, yes_option
 from pullpass.cli.output import (
     moment,
     note,
@@ -16,7 +17,6 @@ from pullpass.cli.output import (
     print_list,
 )
 from pullpass.cli.parameters import Moment
-from pullpass.cli.registry import confirm
 from pullpass.cli.secrets_input import read_secret
 from pullpass.cli.session import Session
 
@@ -80,7 +80,7 @@ def create(
 @token.command()
 @click.argument("token_id", metavar="ID")
 @_user_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @click.pass_obj
 def delete(session: Session, token_id: str, user_id: str | None, yes: bool) -> None:
     """Delete a token. Whoever uses it is refused within a second."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from pullpass.cli.confirming import confirm, yes_option
 from pullpass.cli.exit_codes import ExitCode
 from pullpass.cli.output import (
     moment,
@@ -17,7 +18,6 @@ from pullpass.cli.output import (
     print_table,
     yes_no,
 )
-from pullpass.cli.registry import confirm
 from pullpass.cli.secrets_input import read_secret
 from pullpass.cli.session import Session
 from pullpass.client.trust import TrustRule, TrustRuleFields
@@ -138,7 +138,7 @@ def update(
 
 @trust.command()
 @_id_argument
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @click.pass_obj
 def delete(session: Session, rule_id: str, yes: bool) -> None:
     """Delete a trust rule. Its tokens are refused within a second."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pullpass.cli.confirming import confirm, yes_option
 from pullpass.cli.output import (
     moment,
     note,
@@ -12,7 +13,6 @@ from pullpass.cli.output import (
     print_json,
     print_list,
 )
-from pullpass.cli.registry import confirm
 from pullpass.cli.session import Session
 from pullpass.client.accounts import User
 
@@ -93,7 +93,7 @@ def update(session: Session, user_id: str, role: str, cluster: str | None, outpu
 
 @user.command()
 @_id_argument
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @click.pass_obj
 def delete(session: Session, user_id: str, yes: bool) -> None:
     """Remove a user from the organization."""
