@@ -140,10 +140,6 @@ class Settings:
     config: Path | None = None
     sign_in: SignInProvider | None = None
 
-    @property
-    def uses_sqlite(self) -> bool:
-        return self.database.startswith("sqlite")
-
 
 def load(
     options: Mapping[str, str | None], environment: Mapping[str, str] | None = None
