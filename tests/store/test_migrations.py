@@ -21,6 +21,18 @@ from pullpass.store.engine import Database
 from pullpass.store.migrations import HEAD, SchemaTooNew, migrate, schema_version
 from pullpass.store.schema import metadata
 
+# What a process does that starts with the database at its first argument.
+MIGRATE = """\
+import asyncio, sys
+from pullpass.store.engine import Database
+from pullpass.store.migrations import migrate
+async def main():
+    database = await Database.open(sys.argv[1])
+    await migrate(database)
+    await database.close()
+asyncio.run(main())
+"""
+
 
 @pytest.fixture
 async def empty(empty_url: str) -> AsyncIterator[Database]:
@@ -103,18 +115,8 @@ async def test_replicas_may_start_at_once(empty_url: str) -> None:
 
 
 def test_processes_may_start_at_once(empty_url: str) -> None:
-    script = (
-        "import asyncio, sys\n"
-        "from pullpass.store.engine import Database\n"
-        "from pullpass.store.migrations import migrate\n"
-        "async def main():\n"
-        "    database = await Database.open(sys.argv[1])\n"
-        "    await migrate(database)\n"
-        "    await database.close()\n"
-        "asyncio.run(main())\n"
-    )
     started = [
-        subprocess.Popen([sys.executable, "-c", script, empty_url], stderr=subprocess.PIPE)
+        subprocess.Popen([sys.executable, "-c", MIGRATE, empty_url], stderr=subprocess.PIPE)
         for _ in range(3)
     ]
     errors = [process.communicate()[1] for process in started]
@@ -122,17 +124,7 @@ def test_processes_may_start_at_once(empty_url: str) -> None:
 
 
 def test_a_start_at_the_newest_version_does_without_alembic(url: str) -> None:
-    script = (
-        "import asyncio, sys\n"
-        "from pullpass.store.engine import Database\n"
-        "from pullpass.store.migrations import migrate\n"
-        "async def main():\n"
-        "    database = await Database.open(sys.argv[1])\n"
-        "    await migrate(database)\n"
-        "    await database.close()\n"
-        "asyncio.run(main())\n"
-        "sys.exit('alembic' in sys.modules)\n"
-    )
+    script = f"{MIGRATE}sys.exit('alembic' in sys.modules)\n"
     assert subprocess.run([sys.executable, "-c", script, url], check=False).returncode == 0
 
 
