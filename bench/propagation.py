@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.parts.api_client import ApiClient
 from tests.parts.postgres import PostgresCluster
-from tests.parts.server import pullpass_server
+from tests.parts.server import two_replicas
 
 
 def wait(done: Callable[[], bool]) -> float:
@@ -30,14 +30,9 @@ def wait(done: Callable[[], bool]) -> float:
 
 
 def measure(cluster: PostgresCluster, folder: Path, changes: int) -> dict[str, list[float]]:
-    env = {
-        "PULLPASS_DATABASE": cluster.url(cluster.create_database()),
-        "PULLPASS_MASTER_KEY_FILE": str(folder / "master.key"),
-    }
     found: dict[str, list[float]] = {"rotation": [], "revocation": []}
     with (
-        pullpass_server(folder / "one", env=env) as one,
-        pullpass_server(folder / "two", env=env, admin_token=one.admin_token) as two,
+        two_replicas(folder, cluster.url(cluster.create_database())) as (one, two),
         ApiClient(one) as writer,
         ApiClient(two) as reader,
     ):

@@ -14,7 +14,7 @@ from tests.parts.api_client import ApiClient, eventually
 from tests.parts.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Aws, ecr_record
 from tests.parts.google import GoogleServer, service_account_key
 from tests.parts.postgres import PostgresCluster
-from tests.parts.server import PullpassServer, installed, pullpass_server
+from tests.parts.server import PullpassServer, Replicas, installed, pullpass_server, two_replicas
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 LOOPBACK = {"PULLPASS_ALLOW_NETWORKS": "127.0.0.0/8", "PULLPASS_MIN_CREDENTIAL_SECONDS": "2"}
@@ -95,21 +95,13 @@ def test_google_by_the_command_line_and_by_the_credential_helper(
 
 
 @pytest.fixture
-def replicas(cluster: PostgresCluster, tmp_path: Path) -> Iterator[list[PullpassServer]]:
-    env = {
-        **LOOPBACK,
-        "PULLPASS_DATABASE": cluster.url(cluster.create_database()),
-        "PULLPASS_MASTER_KEY_FILE": str(tmp_path / "master.key"),
-    }
-    with (
-        pullpass_server(tmp_path / "one", env=env) as one,
-        pullpass_server(tmp_path / "two", env=env, admin_token=one.admin_token) as two,
-    ):
-        yield [one, two]
+def replicas(cluster: PostgresCluster, tmp_path: Path) -> Iterator[Replicas]:
+    with two_replicas(tmp_path, cluster.url(cluster.create_database()), LOOPBACK) as running:
+        yield running
 
 
 def test_a_changed_record_drops_what_was_issued_on_every_replica(
-    replicas: list[PullpassServer], aws: Aws
+    replicas: Replicas, aws: Aws
 ) -> None:
     with ApiClient(replicas[0]) as one, ApiClient(replicas[1]) as two:
         create_ecr(one, aws)

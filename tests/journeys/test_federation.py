@@ -11,24 +11,16 @@ import pytest
 from tests.parts.api_client import ApiClient, eventually
 from tests.parts.oidc import IssuerServer
 from tests.parts.postgres import PostgresCluster
-from tests.parts.server import PullpassServer, pullpass_server
+from tests.parts.server import PullpassServer, Replicas, two_replicas
 
-Replicas = tuple[PullpassServer, PullpassServer]
 RULE = {"id": "github", "claims": {"repository": "acme/app"}, "role": "puller"}
 
 
 @pytest.fixture
 def replicas(cluster: PostgresCluster, tmp_path: Path) -> Iterator[Replicas]:
-    env = {
-        "PULLPASS_DATABASE": cluster.url(cluster.create_database()),
-        "PULLPASS_MASTER_KEY_FILE": str(tmp_path / "master.key"),
-        "PULLPASS_ALLOW_NETWORKS": "127.0.0.0/8",
-    }
-    with (
-        pullpass_server(tmp_path / "one", env=env) as one,
-        pullpass_server(tmp_path / "two", env=env, admin_token=one.admin_token) as two,
-    ):
-        yield one, two
+    env = {"PULLPASS_ALLOW_NETWORKS": "127.0.0.0/8"}
+    with two_replicas(tmp_path, cluster.url(cluster.create_database()), env) as running:
+        yield running
 
 
 def exchange(server: PullpassServer, token: str) -> str | None:

@@ -9,22 +9,13 @@ import pytest
 
 from tests.parts.api_client import ApiClient, eventually
 from tests.parts.postgres import PostgresCluster
-from tests.parts.server import PullpassServer, pullpass_server
-
-Replicas = tuple[PullpassServer, PullpassServer]
+from tests.parts.server import Replicas, pullpass_server, two_replicas
 
 
 @pytest.fixture
 def replicas(cluster: PostgresCluster, tmp_path: Path) -> Iterator[Replicas]:
-    env = {
-        "PULLPASS_DATABASE": cluster.url(cluster.create_database()),
-        "PULLPASS_MASTER_KEY_FILE": str(tmp_path / "master.key"),
-    }
-    with (
-        pullpass_server(tmp_path / "one", env=env) as one,
-        pullpass_server(tmp_path / "two", env=env, admin_token=one.admin_token) as two,
-    ):
-        yield one, two
+    with two_replicas(tmp_path, cluster.url(cluster.create_database())) as running:
+        yield running
 
 
 def test_a_change_on_one_replica_is_on_the_other(replicas: Replicas) -> None:

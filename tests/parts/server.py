@@ -239,3 +239,20 @@ def pullpass_server(
         raise
     if server._process.running:
         server.stop()
+
+
+Replicas = tuple[PullpassServer, PullpassServer]
+
+
+@contextmanager
+def two_replicas(
+    folder: Path, database: str, env: Mapping[str, str] | None = None
+) -> Iterator[Replicas]:
+    """Two servers on one PostgreSQL database, an empty one, that share the master key."""
+    key = {"PULLPASS_MASTER_KEY_FILE": str(folder / "master.key")}
+    settings = {"PULLPASS_DATABASE": database, **key, **(env or {})}
+    with (
+        pullpass_server(folder / "one", env=settings) as one,
+        pullpass_server(folder / "two", env=settings, admin_token=one.admin_token) as two,
+    ):
+        yield one, two
