@@ -59,6 +59,7 @@ def namespace_served(excluded: Iterable[str]) -> Callable[[Namespace], bool | No
 
 
 def secret_state(found: Secret) -> SecretState | None:
+    """What the agent has to know of a secret; None where it is being deleted."""
     if found.metadata.deletion_timestamp is not None:
         return None
     labels, annotations = found.metadata.labels or {}, found.metadata.annotations or {}
@@ -83,6 +84,7 @@ def is_ours(found: Secret) -> bool:
 
 
 def account_state(found: ServiceAccount) -> AccountState | None:
+    """What the agent has to know of an account; None where it is being deleted."""
     if found.metadata.deletion_timestamp is not None:
         return None
     attached = (found.metadata.annotations or {}).get(ATTACHED, "")

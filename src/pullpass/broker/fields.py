@@ -29,6 +29,7 @@ class Fields:
                     self.problem(name[:80], "is not a known field", expected)
 
     def problem(self, field: str, problem: str, expected: str) -> None:
+        """Note what is wrong with a field, for ``done`` to tell."""
         self._problems.append(FieldProblem(field, problem, expected))
 
     def done(self) -> None:

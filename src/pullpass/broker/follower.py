@@ -59,6 +59,7 @@ class Follower:
         self._watches[feed] = _Watch(revision, apply)
 
     def applied(self, feed: str) -> int:
+        """The revision up to which the changes of a watched ``feed`` were applied."""
         return self._watches[feed].applied
 
     async def moved(self, feed: str, revision: int) -> None:
@@ -76,10 +77,12 @@ class Follower:
 
     @property
     def released(self) -> bool:
+        """Whether nobody is to wait any more."""
         return self._released
 
     @property
     def fresh(self) -> bool:
+        """Whether what was applied is of a poll that began less than STALE_AFTER seconds ago."""
         return time.monotonic() < self._fresh_until
 
     async def ensure_fresh(self) -> None:

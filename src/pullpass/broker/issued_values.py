@@ -37,6 +37,7 @@ def identity_of(record: Record, creds: Credential | None) -> str:
 
 
 def as_error(failure: Failure, now: datetime) -> ExchangeFailed:
+    """The failed exchange that is remembered, as an error that says when the next try is."""
     wait = max(1, round((failure.retry_at - now).total_seconds()))
     return ExchangeFailed(
         failure.message,
@@ -47,6 +48,7 @@ def as_error(failure: Failure, now: datetime) -> ExchangeFailed:
 
 
 def pack(issued: Issued) -> bytes:
+    """What is sealed and stored; with the password in clear."""
     credential = issued.credential
     return json.dumps(
         {
@@ -59,6 +61,7 @@ def pack(issued: Issued) -> bytes:
 
 
 def unpack(plain: bytes) -> Issued:
+    """What ``pack`` made."""
     fields = json.loads(plain)
     expires = timestamp.parse(fields["expires"])
     credential = Credential(fields["username"], Secret(fields["password"]), expires)

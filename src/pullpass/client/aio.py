@@ -82,6 +82,8 @@ class Group:
 def call(
     build: Callable[P, Operation[T]],
 ) -> Callable[Concatenate[Group, P], Coroutine[Any, Any, T]]:
+    """A call about what its arguments name."""
+
     async def method(group: Group, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await group._driver.run(build(*args, **kwargs))
 

@@ -83,6 +83,8 @@ class Group:
 
 
 def call(build: Callable[P, Operation[T]]) -> Callable[Concatenate[Group, P], T]:
+    """A call about what its arguments name."""
+
     def method(group: Group, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return group._driver.run(build(*args, **kwargs))
 

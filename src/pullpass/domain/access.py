@@ -86,6 +86,7 @@ def require(principal: Principal, organization: str, action: Action) -> Caller:
 
 
 def may(caller: Caller, action: Action) -> bool:
+    """Whether the caller's role in the organization allows the action."""
     return action in PERMISSIONS[caller.membership.role]
 
 

@@ -74,6 +74,7 @@ class Verification:
     _run: tuple[int, int, str] | None = None
 
     def begin(self) -> None:
+        """Look at the place up to which the chain was pruned. Comes first."""
         chain = self.chain
         self._at, self._hash = chain.pruned_sequence, chain.pruned_hash
         self._compare(self._at, self._hash)
@@ -87,6 +88,7 @@ class Verification:
             )
 
     def check(self, entries: Iterable[KeptEntry]) -> None:
+        """Look at the next entries, in the order of the chain."""
         for entry in entries:
             self.count += 1
             if entry.sequence > self._at + 1:
@@ -100,6 +102,7 @@ class Verification:
             self._at, self._hash = max(self._at, entry.sequence), entry.hash
 
     def finish(self) -> None:
+        """Look at the end of the chain. Comes last; then ``problems`` has all."""
         chain = self.chain
         if self._at < chain.sequence:
             self._note(self._at + 1, chain.sequence, "removed")
