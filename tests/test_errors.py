@@ -23,6 +23,7 @@ from pullpass.server.backups import BackupFile
 from pullpass.server.main import CannotListen
 from pullpass.server.settings import SettingsError
 from pullpass.store.backup import BackupDamaged, DatabaseNotEmpty, SchemaTooOld
+from pullpass.store.engine import NoDatabase
 from pullpass.store.migrations import SchemaTooNew
 
 STATUS: dict[type[PullpassError], int] = {
@@ -59,6 +60,7 @@ AT_START: set[type[PullpassError]] = {
     BackupFile,
     CannotListen,
     DatabaseNotEmpty,
+    NoDatabase,
     SchemaTooNew,
     SchemaTooOld,
     SettingsError,

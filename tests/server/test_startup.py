@@ -23,6 +23,7 @@ from tests.parts.server import (
     initialize,
     installed,
     pullpass_server,
+    run_local,
     serve_on_socket,
 )
 from tests.plugins.helper import helper, settings
@@ -219,3 +220,31 @@ def test_an_upgrade_begins_the_log_of_each_organization(tmp_path: Path) -> None:
         ("globex", "organization.create"),
         ("globex", "token.create"),
     ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("audit", "verify"),
+        ("backup", "new.backup"),
+        ("init", "--org", "acme", "--new-token"),
+        ("keys", "status"),
+        ("keys", "rotate"),
+        ("keys", "retire"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistyped_folder_is_told_and_not_set_up(command: tuple[str, ...], tmp_path: Path) -> None:
+    """Else an empty audit log is whole, and another key than the server's is rotated."""
+    done = run_local(tmp_path / "dta", *command)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert f"There is no database at {tmp_path}/dta/pullpass.db." in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_nothing_was_set_up_in_is_told(tmp_path: Path) -> None:
+    tmp_path.joinpath("pullpass.db").touch()
+    done = run_local(tmp_path, "keys", "rotate")
+    assert done.returncode == 4
+    assert "The database holds no tables of Pullpass." in done.stderr
+    assert not tmp_path.joinpath("master.key").exists()

@@ -51,7 +51,8 @@ def restore(file: Path, **options: str | None) -> None:
     with told():
         from pullpass.server import backups, settings
 
-        restored = asyncio.run(backups.restore(settings.load(options), file))
+        loaded = settings.load(options)
+        restored = asyncio.run(backups.restore(loaded, file))
     rows = restored.rows
     click.echo(
         f"Restored {rows['organizations']} organizations, {rows['records']} registry records, "
@@ -60,4 +61,7 @@ def restore(file: Path, **options: str | None) -> None:
     if restored.opens:
         click.echo("The master key that is here opens it.")
     else:
-        note("There is no master key here: put the one that it was sealed with in its place.")
+        note(
+            "There is no master key here: put the one that it was sealed with into "
+            f"{loaded.master_key_file}."
+        )

@@ -128,5 +128,6 @@ async def verify(wrapper: KeyWrapper, check: bytes, source: str) -> None:
     except MasterKeyError:
         raise MasterKeyError(
             f"The master key from {source} is not the one that this database is sealed with. "
-            "Nothing was changed. Give the key that was in use when the database was created."
+            "Nothing was changed. Give the key that was in use last or, for a restored backup, "
+            "when that was taken."
         ) from None

@@ -14,7 +14,7 @@ from pathlib import Path
 from pullpass.broker.clock import utc_now
 from pullpass.domain.errors import InvalidInput
 from pullpass.server.settings import Settings
-from pullpass.server.startup import prepare
+from pullpass.server.startup import existing, prepare
 from pullpass.store import backup
 from pullpass.store.backup import BackupDamaged
 from pullpass.store.engine import Database
@@ -39,9 +39,10 @@ async def save(settings: Settings, path: Path) -> int:
 
     Raises:
         BackupFile: the file is there already, or cannot be written. None is left half-written.
+        NoDatabase: there is nothing to back up.
         Whatever :func:`pullpass.store.backup.dump` raises.
     """
-    database = await Database.open(settings.database)
+    database = await existing(settings)
     try:
         with _new_file(path) as packed:
             async for line in backup.dump(database, utc_now()):

@@ -30,21 +30,26 @@ async def found(settings: Settings, organization: str, name: str) -> Founded:
         InvalidFields: the id is not one.
         Conflict: the organization is there already.
     """
-    async with _identity(settings) as identity:
+    async with _identity(settings, create=True) as identity:
         user, token = await identity.found_organization(organization, name, None)
     return Founded(user.id, token)
 
 
 async def recover(settings: Settings, organization: str) -> Founded:
-    """Another token for an administrator. Raises NotFound where the organization is not."""
-    async with _identity(settings) as identity:
+    """Another token for an administrator.
+
+    Raises:
+        NoDatabase: nothing was set up yet.
+        NotFound: there is no such organization.
+    """
+    async with _identity(settings, create=False) as identity:
         user, token = await identity.recover_admin(organization)
     return Founded(user.id, token)
 
 
 @contextlib.asynccontextmanager
-async def _identity(settings: Settings) -> AsyncIterator[IdentityService]:
-    prepared = await prepare(settings)
+async def _identity(settings: Settings, *, create: bool) -> AsyncIterator[IdentityService]:
+    prepared = await prepare(settings, create=create)
     database = prepared.database
     audit = Auditor(AuditStore(database, prepared.audit_key), utc_now, status_of)
     try:

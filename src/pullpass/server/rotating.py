@@ -202,7 +202,7 @@ async def _keyset(settings: Settings, prepared: Prepared) -> Keyset:
 
 @asynccontextmanager
 async def _prepared(settings: Settings) -> AsyncIterator[tuple[KeyStore, Prepared]]:
-    prepared = await prepare(settings)
+    prepared = await prepare(settings, create=False)
     try:
         yield KeyStore(prepared.database), prepared
     finally:

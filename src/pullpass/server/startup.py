@@ -20,9 +20,9 @@ from pullpass.sealing.master_key import KeyWrapper, MasterKeyError
 from pullpass.server import master_keys
 from pullpass.server.settings import Settings
 from pullpass.store.audit import AuditStore
-from pullpass.store.engine import Database
+from pullpass.store.engine import Database, NoDatabase
 from pullpass.store.keys import KeyStore
-from pullpass.store.migrations import migrate
+from pullpass.store.migrations import migrate, schema_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +37,39 @@ class Prepared:
     home: KeyHome | None
 
 
-async def prepare(settings: Settings) -> Prepared:
-    """What everything else needs; the caller closes the database.
-
-    On the very first start a master key is made where none is given. Nothing is changed where
-    the key is missing or another one.
+async def existing(settings: Settings) -> Database:
+    """The database for what makes no sense on a new one, which a mistyped setting would make;
+    the caller closes it.
 
     Raises:
+        NoDatabase: as its name says.
+        StoreUnavailable: the database cannot be reached.
+    """
+    database = await Database.open(settings.database, create=False)
+    try:
+        if await schema_version(database) is None:
+            raise NoDatabase("The database holds no tables of Pullpass.")
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+async def prepare(settings: Settings, *, create: bool = True) -> Prepared:
+    """What everything else needs; the caller closes the database.
+
+    On the very first start, which ``create`` allows, a master key is made where none is given.
+    Nothing is changed where the key is missing or another one.
+
+    Raises:
+        NoDatabase: there is none, and none may be created.
         MasterKeyError: as just said.
         MasterKeyUnavailable: what wraps it does not answer, for longer than a start may take.
         AuditKeyMissing: as its name says.
         StoreUnavailable: the database cannot be reached or written.
         SchemaTooNew: a newer version of Pullpass has been here.
     """
-    database = await Database.open(settings.database)
+    database = await (Database.open(settings.database) if create else existing(settings))
     try:
         keys = KeyStore(database)
         check = await keys.setting(CHECK_SETTING)

@@ -19,9 +19,10 @@ async def verify(
     ``noted``: see :class:`Verification`.
 
     Raises:
+        NoDatabase: there is no log to verify.
         NotFound: there is no such organization.
     """
-    prepared = await prepare(settings)
+    prepared = await prepare(settings, create=False)
     try:
         reader = AuditReader(prepared.database)
         chains = [

@@ -21,7 +21,7 @@ from sqlalchemy.dialects import postgresql as postgresql_sql
 from sqlalchemy.dialects import sqlite as sqlite_sql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pullpass.domain.errors import InvalidInput
+from pullpass.domain.errors import InvalidInput, NotFound
 from pullpass.store.audit_extension import Continuation, Extension
 from pullpass.store.failures import translated
 from pullpass.store.record_addition import Addition
@@ -30,6 +30,18 @@ from pullpass.store.sqlite import SqliteBackend
 _Item = TypeVar("_Item")
 # Below the 32766 parameters that a statement may have in SQLite, and the 65535 in PostgreSQL.
 _CHUNK = 1000
+
+
+class NoDatabase(NotFound):
+    """Nothing was set up yet where a database is looked for."""
+
+    default_code = "no_database"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"{problem} Nothing was changed. Give the settings that the server is started with: "
+            "--data-dir, --database or --config, or the environment."
+        )
 
 
 class Backend(Protocol):
@@ -58,8 +70,9 @@ class Database:
         self._backend = backend
 
     @classmethod
-    async def open(cls, url: str) -> Database:
-        """The database at ``url``; creates a missing SQLite file (mode 0600) and its directory.
+    async def open(cls, url: str, *, create: bool = True) -> Database:
+        """The database at ``url``; creates a missing SQLite file (mode 0600) and its directory,
+        unless ``create`` is False.
 
         ``sqlite:////absolute/path``, ``sqlite:///relative/path``, or a libpq URL
         ``postgresql://user:password@host:port/name?sslmode=require`` (`postgres://` as well;
@@ -68,12 +81,13 @@ class Database:
 
         Raises:
             InvalidInput: it is none of these; the message never repeats the URL.
+            NoDatabase: there is no SQLite file, and none may be created.
             StoreUnavailable: the SQLite file cannot be created.
         """
         scheme, _, rest = url.partition("://")
         if scheme == "sqlite" and len(rest) > 1 and rest[0] == "/" and rest != "/:memory:":
             with translated(SqliteBackend.explain):
-                return cls(SqliteBackend(Path(rest[1:])))
+                return cls(_sqlite(Path(rest[1:]), create))
         if scheme in ("postgresql", "postgres"):
             # Here, since asyncpg takes time and memory that SQLite does without.
             from pullpass.store.postgresql import PostgresBackend
@@ -172,6 +186,12 @@ class Database:
 
     def __repr__(self) -> str:
         return f"Database({self._backend})"
+
+
+def _sqlite(path: Path, create: bool) -> SqliteBackend:
+    if not create and not path.exists():
+        raise NoDatabase(f"There is no database at {path}.")
+    return SqliteBackend(path)
 
 
 def insert(connection: AsyncConnection, table: Table) -> sqlite_sql.Insert | postgresql_sql.Insert:
