@@ -56,6 +56,15 @@ def test_no_server(command: Command) -> None:
     assert done.err.count("\n") == 1
 
 
+def test_a_server_without_tls(command: Command) -> None:
+    with wire_server(answer([])) as server:
+        url = server.url.replace("http:", "https:")
+        done = command("registry", "list", url=url, org="acme", token=TOKEN)
+    assert done.code == 7
+    assert done.err.startswith(f"pullpass: No answer from {url}: it does not speak TLS")
+    assert "http://" in done.err
+
+
 def test_a_silent_server(command: Command) -> None:
     with wire_server(Scripted(hang=True)) as server:
         done = command(
@@ -111,6 +120,7 @@ def test_a_token_that_cannot_be_sent_is_not_shown(command: Command) -> None:
     ("arguments", "said"),
     [
         (["nothing"], "There is no command 'nothing'. Commands: init, serve, "),
+        (["regsitry", "list"], "There is no command 'regsitry'. Did you mean 'registry'?"),
         (["registry", "nothing"], "nothing"),
         (["registry", "get"], "ID"),
         (["registry", "list", "--colour"], "--colour"),

@@ -7,12 +7,14 @@ code 1, and it must not be the sentence that makes Docker go on without credenti
 from __future__ import annotations
 
 import base64
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.parts.certificates import make_certificates
 from tests.parts.ports import free_port
+from tests.parts.server import installed
 from tests.parts.wire import Scripted, answer, refusal, wire_server
 from tests.plugins.helper import MISS, TOKEN, environment, helper, settings
 
@@ -52,7 +54,13 @@ def the_line(code: int, stdout: str, stderr: str) -> str:
         ),
         (refusal(502, "exchange_failed", "AWS refused the key."), "AWS refused the key\n"),
         (refusal(503, "unavailable", "Starting."), "Starting; try again later\n"),
-        (Scripted(503, b"<html>"), "the server answered 503; try again later\n"),
+        *(
+            (
+                Scripted(status, b"<html>"),
+                f"the server, or a proxy before it, answered {status}; try again later\n",
+            )
+            for status in (502, 503, 504)
+        ),
         (Scripted(404, b"<html>"), "answered 404, and not as Pullpass does; check PULLPASS_URL\n"),
         (Scripted(500, b""), "answered 500, and not as Pullpass does; check PULLPASS_URL\n"),
         (Scripted(200, b"<html>"), "the answer is not one of Pullpass; check PULLPASS_URL\n"),
@@ -65,6 +73,44 @@ def the_line(code: int, stdout: str, stderr: str) -> str:
 )
 def test_what_the_server_says_is_told(script: Scripted, said: str) -> None:
     assert said in failure(script)
+
+
+def test_a_server_without_tls() -> None:
+    with wire_server(answer(FOUND)) as server:
+        secure = settings(server.url.replace("http:", "https:"))
+        done = helper("get", stdin="ghcr.io", env=secure)
+    said = the_line(done.returncode, done.stdout, done.stderr)
+    assert "it does not speak TLS: is PULLPASS_URL to begin with http:// instead?" in said
+
+
+@pytest.mark.parametrize(
+    ("program", "question"),
+    [
+        ("docker-credential-pullpass get", "ghcr.io"),
+        (
+            "pullpass-credential-provider",
+            '{"apiVersion": "credentialprovider.kubelet.k8s.io/v1", '
+            '"kind": "CredentialProviderRequest", "image": "ghcr.io/acme/app"}',
+        ),
+    ],
+    ids=["docker", "kubelet"],
+)
+def test_an_answer_that_cannot_be_written(program: str, question: str) -> None:
+    name, _, action = program.partition(" ")
+    with wire_server(answer(FOUND)) as server, Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [installed(name), *action.split()],
+            input=question,
+            env=settings(server.url, PULLPASS_CACHE="off"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"{name}: the answer cannot be written ([Errno 28] No space left on device)\n"
+    )
 
 
 def test_a_missing_server() -> None:

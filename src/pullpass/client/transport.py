@@ -15,6 +15,8 @@ from pullpass.client.errors import ConnectionFailed, InvalidArgument
 from pullpass.client.secret import Secret
 from pullpass.client.wire import Response
 
+# What OpenSSL says of an answer that is no TLS; the second since its version 3.2.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
 FAULTS = (httpx.RequestError, httpx.InvalidURL)
 
 
@@ -80,6 +82,8 @@ def _reason(error: Exception) -> str:
         # Errors of TLS and of name resolution have numbers of their own, and say what they are.
         if isinstance(cause, ConnectionError) and cause.errno:
             return f"[Errno {cause.errno}] {os.strerror(cause.errno)}"
+        if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
+            return "it does not speak TLS, so its address may have to begin with http://"
         cause = cause.__cause__ or cause.__context__
     return str(error) or type(error).__name__
 

@@ -10,7 +10,14 @@ from __future__ import annotations
 
 import sys
 
-from pullpass.plugins.settings import Failed, Settings, environment, one_line, settings
+from pullpass.plugins.settings import (
+    Failed,
+    Settings,
+    environment,
+    one_line,
+    settings,
+    unwritten,
+)
 
 # The rest is imported where it is used: an answer that is kept needs nothing of it.
 TYPE_CHECKING = False
@@ -55,12 +62,8 @@ def main() -> int:
         return 0 if action in ("help", "--help", "-h") else 1
     except Failed as failure:
         return _fail(str(failure))
-    except BrokenPipeError:
-        # Nobody reads; nor does the interpreter have to flush at its end.
-        import posix
-
-        posix.dup2(posix.open("/dev/null", posix.O_WRONLY), 1)
-        return 1
+    except OSError as error:
+        return unwritten(_PROGRAM, error)
     except KeyboardInterrupt:
         return 130
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 import sys
 
-from pullpass.plugins.settings import Failed, Settings, environment, one_line, settings
+from pullpass.plugins.settings import (
+    Failed,
+    Settings,
+    environment,
+    one_line,
+    settings,
+    unwritten,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,12 +66,8 @@ def main() -> int:
     except Failed as failure:
         sys.stderr.write(one_line(_PROGRAM, str(failure)) + "\n")
         return 1
-    except BrokenPipeError:
-        import posix
-
-        # Nobody reads; nor does the interpreter have to flush at its end.
-        posix.dup2(posix.open("/dev/null", posix.O_WRONLY), 1)
-        return 1
+    except OSError as error:
+        return unwritten(_PROGRAM, error)
     except KeyboardInterrupt:
         return 130
 

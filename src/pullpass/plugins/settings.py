@@ -27,6 +27,18 @@ def one_line(program: str, message: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
+def unwritten(program: str, error: OSError) -> int:
+    """The exit code where an answer cannot be written; says why, unless nobody reads."""
+    import posix
+    import sys
+
+    # The interpreter is not to try once more when it ends.
+    posix.dup2(posix.open("/dev/null", posix.O_WRONLY), 1)
+    if not isinstance(error, BrokenPipeError):
+        sys.stderr.write(one_line(program, f"the answer cannot be written ({error})") + "\n")
+    return 1
+
+
 class Config:
     """The config file. A key that is not there is None; ``path`` is empty where there is no
     file, ``stamp`` changes whenever the file is written anew.

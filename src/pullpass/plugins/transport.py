@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from pullpass.plugins.wire import Connection
 
+# What OpenSSL says of an answer that is no TLS; the second since its version 3.2.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+# While a server starts again, the proxy before it has an answer of its own.
+_BY_PROXIES = (502, 503, 504)
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -69,7 +73,7 @@ def require_success(answer: Answer, settings: Settings) -> None:
     if answer.status == 200:
         return
     sentence = answer.text("error")
-    if not sentence and answer.status not in (401, 403, 429, 502, 503, 504):
+    if not sentence and answer.status not in (401, 403, 429, *_BY_PROXIES):
         raise Failed(
             f"the server answered {answer.status}, and not as Pullpass does; "
             f"check {settings.url_from}"
@@ -81,6 +85,9 @@ def require_success(answer: Answer, settings: Settings) -> None:
         503: "try again later",
         504: "try again later",
     }.get(answer.status)
+    if not sentence and answer.status in _BY_PROXIES:
+        sentence = f"the server, or a proxy before it, answered {answer.status}"
+        advice = "try again later"
     said = sentence.rstrip(".") or f"the server answered {answer.status}"
     raise Failed(f"{said}; {advice}" if advice else said)
 
@@ -119,6 +126,8 @@ def _ask(settings: Settings, method: str, path: str, headers: str, body: str) ->
 
 def _hint(error: OSError, settings: Settings) -> str:
     kind = type(error).__name__
+    if getattr(error, "reason", None) in _NO_TLS:
+        return f"it does not speak TLS: is {settings.url_from} to begin with http:// instead?"
     if kind == "SSLCertVerificationError":
         return "if its authority is your own, name it in PULLPASS_CA_BUNDLE or SSL_CERT_FILE"
     if kind == "gaierror":
