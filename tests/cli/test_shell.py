@@ -125,6 +125,19 @@ def test_ctrl_c_while_waiting() -> None:
     assert (waiting.returncode, out, err) == (130, "", "pullpass: Interrupted.\n")
 
 
+def test_without_a_stdout_the_command_is_done_all_the_same() -> None:
+    with wire_server(answer([])) as server:
+        done = subprocess.run(
+            ["bash", "-c", f"{installed('pullpass')} registry list >&-"],
+            env=settings(server.url),
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert done.stderr.startswith("No registry records yet.")
+
+
 def test_a_reader_that_goes_away_is_no_news() -> None:
     record = {"id": "ghcr", "registry": "ghcr.io", "type": "public", "enable_ci": False}
     with wire_server(answer([record] * 20_000)) as server:

@@ -121,7 +121,9 @@ def run(arguments: Sequence[str]) -> int:
         return shell_complete(root, {}, PROGRAM, VARIABLE, instruction)
     try:
         code = _invoke(list(arguments))
-        sys.stdout.flush()
+        # Without a stdout (`>&-`) there is nothing to write.
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         # The interpreter flushes once more when it ends; let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
