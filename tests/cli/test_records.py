@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pullpass.domain.record_types import RecordType
 from tests.cli.conftest import Command
 from tests.parts.server import PullpassServer, pullpass_server
 
@@ -70,6 +71,35 @@ def test_all_that_is_wrong_is_said_at_once(acme: Command) -> None:
     for wrong in ("'Bad'", "'nohost'", "'nonsense'"):
         assert wrong in done.err
     assert done.err.count("\n") == 1
+
+
+def test_what_is_missing_is_told_with_the_options_that_give_it(acme: Command) -> None:
+    bare = acme(*CREATE, "bare", "--registry", "bare.example", "--type", "basic")
+    assert (bare.code, bare.out) == (1, "")
+    assert bare.err.startswith("pullpass: creds is missing for type 'basic'")
+    assert "--username" in bare.err
+    assert "--password-stdin" in bare.err
+    copied = acme(*CREATE, "copied", "--registry", "copied.example", "--type", "secret_ref")
+    assert copied.err.endswith(" Give --secret.\n")
+    acme(*basic("turned", "turned.example"), stdin="example")
+    turned = acme("registry", "update", "turned", "--type", "public")
+    assert turned.err.endswith(" To remove it: --clear-creds.\n")
+
+
+def test_a_credential_that_is_over_is_told_wherever_it_is_seen(acme: Command) -> None:
+    past = ("--expires", "2020-01-31")
+    made = acme(*basic("past", "past.example"), *past, stdin="example")
+    assert (made.code, made.err.count("ended at 2020-01-31 00:00:00 UTC")) == (0, 1)
+    shown = acme("creds", "past.example/app")
+    assert "2020-01-31 00:00:00 UTC (over)\n" in shown.out
+    config = acme("docker-config", "past.example/app")
+    assert "It ended at 2020-01-31 00:00:00 UTC.\n" in config.err
+
+
+def test_the_help_names_every_type(command: Command) -> None:
+    for name in ("create", "update"):
+        out = " ".join(command("registry", name, "--help").out.split())
+        assert [each for each in RecordType if each not in out] == []
 
 
 @pytest.mark.parametrize(

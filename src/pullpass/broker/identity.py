@@ -378,7 +378,7 @@ class IdentityService:
 
 def _user_not_found(user_id: str) -> NotFound:
     return NotFound(
-        f"There is no user '{user_id[:64]}' that you can manage.", code="user_not_found"
+        f"There is no user with the id '{user_id[:64]}' that you can manage.", code="user_not_found"
     )
 
 

@@ -91,7 +91,8 @@ def list_(
             ),
         )
     else:
-        note("No entries.")
+        by_id = " --user takes a user's id, as 'pullpass user list' shows it." if user else ""
+        note(f"No entries.{by_id}")
 
 
 @audit.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -91,4 +92,5 @@ def _explain(found: DockerConfig, *, kubelet: bool) -> None:
                 "look for the host only, use none. podman, skopeo, buildah and crane do."
             )
     if found.expires is not None:
-        note(f"It ends at {moment(found.expires)}.")
+        over = found.expires <= datetime.now(UTC)
+        note(f"It {'ended' if over else 'ends'} at {moment(found.expires)}.")

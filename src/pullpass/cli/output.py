@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import click
@@ -93,6 +93,12 @@ def moment(time: datetime | None, *, absent: str = "-") -> str:
     if time is None:
         return absent
     return timestamp.render(time)[:19].replace("T", " ") + " UTC"
+
+
+def ending(time: datetime | None, *, absent: str) -> str:
+    """When something ends, and whether it has."""
+    over = time is not None and time <= datetime.now(UTC)
+    return moment(time, absent=absent) + (" (over)" if over else "")
 
 
 def _plain(value: object, reveal: bool) -> object:

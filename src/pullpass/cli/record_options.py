@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -12,12 +13,25 @@ import click
 
 from pullpass.cli.parameters import Moment, SecretOption
 from pullpass.cli.secrets_input import read_file, read_secret
+from pullpass.client.errors import BadRequest
 from pullpass.client.models import CredsFields, RegistryFields, SecretReferenceFields
 from pullpass.client.secret import Secret
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_TYPES = "public, basic, amazon_ecr, google_gcr, secret_ref"
+_TYPES = (
+    "public, basic, amazon_ecr, google_gcr, azure_acr, quay_robot, gitlab_deploy_token, secret_ref"
+)
+# What the server may find wrong, and what of the command line mends it.
+_MISSING = {
+    ("creds", "is missing"): "Give --username, and --password-stdin or --password-file.",
+    ("secrets", "is missing"): "Give --secret.",
+    ("options", "is missing"): "Options are written with --file.",
+}
+_STORED = {
+    ("creds", "is given"): "To remove it: --clear-creds.",
+    ("secrets", "is given"): "To remove them: --clear-secrets.",
+}
 _OPTIONS = (
     click.option("--registry", metavar="PREFIX", help="DOMAIN or DOMAIN/PROJECT to match."),
     click.option("--type", metavar="TYPE", help=f"How to log in: {_TYPES}."),
@@ -98,6 +112,30 @@ class RecordOptions:
                 raise click.UsageError("Give --clear-secrets or --secret, not both.")
             fields["secrets"] = None
         return fields, None
+
+    @contextmanager
+    def named(self, *, stored: bool = False) -> Iterator[None]:
+        """Within it, a BadRequest says which options mend what is wrong; ``stored``: with what
+        the record may hold already.
+
+        Raises:
+            click.ClickException: in place of such a BadRequest.
+        """
+        try:
+            yield
+        except BadRequest as error:
+            known = _MISSING | _STORED if stored else _MISSING
+            hints = [
+                hint
+                for (name, problem), hint in known.items()
+                if any(
+                    each.field.partition(".")[0] == name and each.problem.startswith(problem)
+                    for each in error.fields
+                )
+            ]
+            if self.file is not None or not hints:
+                raise
+            raise click.ClickException(" ".join([error.message, *hints])) from None
 
     def _creds(self) -> CredsFields | None:
         if self.username is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -90,8 +91,10 @@ def create(session: Session, /, registry_id: str | None, output: str, **options:
         if fields.get("id", registry_id) != registry_id:
             raise click.UsageError("ID is not the id in the file.")
         fields["id"] = registry_id
-    with session.client() as client:
-        _show(client.registries.create(fields), output)
+    with session.client() as client, parsed.named():
+        record = client.registries.create(fields)
+    _show(record, output)
+    _tell_of_its_end(parsed)
 
 
 @registry.command()
@@ -110,14 +113,16 @@ def update(
     A new password needs --username too, since a credential is replaced as a whole. A --file
     that holds an "etag" (as written by get -o json) is refused if the record has changed since.
     """
-    fields, etag = RecordOptions(**options).fields()
+    parsed = RecordOptions(**options)
+    fields, etag = parsed.fields()
     if not fields:
         raise click.UsageError("Nothing to change: give an option, or --file.")
-    with session.client() as client:
+    with session.client() as client, parsed.named(stored=True):
         record = client.registries.update(
             registry_id, fields, if_match=_quoted(if_match) if if_match else etag
         )
     _show(record, output)
+    _tell_of_its_end(parsed)
 
 
 @registry.command()
@@ -169,6 +174,11 @@ def _show(record: Registry, output: str) -> None:
         }
         | {f"Option {name}": str(value) for name, value in (record.options or {}).items()}
     )
+
+
+def _tell_of_its_end(options: RecordOptions) -> None:
+    if options.expires is not None and options.expires <= datetime.now(UTC):
+        note(f"It ended at {moment(options.expires)} already, and is handed out all the same.")
 
 
 def _last_check(status: Status | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pullpass.cli.output import moment, note, print_details, print_json
+from pullpass.cli.output import ending, note, print_details, print_json
 from pullpass.client.models import Credentials
 
 
@@ -19,7 +19,7 @@ def show_credentials(found: Credentials, output: str) -> None:
             "Registry": found.registry,
             "Username": found.username,
             "Password": password,
-            "Expires": moment(found.expires, absent="never, as far as known")
+            "Expires": ending(found.expires, absent="never, as far as known")
             if found.username is not None
             else None,
         }

@@ -10,6 +10,7 @@ import click
 
 from pullpass.cli.confirming import confirm, yes_option
 from pullpass.cli.output import (
+    ending,
     moment,
     note,
     output_option,
@@ -45,7 +46,7 @@ def list_(session: Session, user_id: str | None, output: str) -> None:
         output,
         tokens,
         ["ID", "DESCRIPTION", "CREATED", "EXPIRES"],
-        lambda t: [t.id, t.description, moment(t.created_at), moment(t.expires_at, absent="never")],
+        lambda t: [t.id, t.description, moment(t.created_at), ending(t.expires_at, absent="never")],
         empty="No tokens. Create one with: pullpass token create ID",
     )
 
