@@ -197,6 +197,8 @@ async def test_what_is_no_identity_token(issuers: Issuers, token: str, reason: s
     with pytest.raises(IdentityTokenRefused) as refused:
         await check(issuers, token)
     assert reason in refused.value.reason
+    # Whoever tries a token out reads it, and knows none of our libraries.
+    assert "Error" not in refused.value.reason
 
 
 async def test_headers_that_say_nothing_of_the_signature_are_ignored(

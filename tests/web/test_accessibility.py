@@ -62,6 +62,22 @@ def test_the_keyboard_reaches_the_content_at_once(
         assert person.page.evaluate("document.activeElement.id") == "main"
 
 
+def test_on_a_phone_no_list_is_cut_off(browser: Browser, furnished: PullpassServer) -> None:
+    with Person.at(browser, furnished, viewport={"width": 390, "height": 844}) as person:
+        person.sign_in()
+        person.go("/users")
+        member = person.page.get_by_role("link", name="build pipeline").get_attribute("href")
+        lists = ("registries", "users", "trust", "account", "clusters", "audit")
+        for path in (*(f"{person.home}/{name}" for name in lists), str(member)):
+            person.page.goto(path)
+            # What a role may do is a table that no phone is wide enough for.
+            cut = person.page.evaluate(
+                "[...document.querySelectorAll('.scroll:not(:has(.matrix))')]"
+                ".filter(each => each.scrollWidth > each.clientWidth).length"
+            )
+            assert cut == 0, path
+
+
 def violations(page: Page) -> list[Any]:
     page.evaluate(AXE)
     found = page.evaluate("axe.run()")["violations"]

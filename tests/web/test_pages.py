@@ -250,6 +250,9 @@ async def test_what_is_wrong_stands_at_its_field(admin: Visitor) -> None:
     for name in ("id", "registry", "creds-password"):
         assert f'id="{name}-problem"' in answer.text
     assert 'value="kept.io/-"' in answer.text
+    # At the top, where several are, each says what it is about.
+    assert '<a href="#id">Name is ' in answer.text
+    assert '<a href="#registry">Registry: ' in answer.text
     taken = {"id": "one", "registry": "one.io", "then": "save"}
     taken |= {"creds.username": "bot", "creds.password": "pw"}
     assert (await admin.post(f"{HOME}/new-registry/other", taken)).status_code == 303
@@ -257,6 +260,17 @@ async def test_what_is_wrong_stands_at_its_field(admin: Visitor) -> None:
     assert 'id="registry-problem"' in answer.text
     answer = await admin.post(f"{HOME}/new-registry/other", taken | {"registry": "two.io"})
     assert 'id="id-problem"' in answer.text
+
+
+async def test_a_credential_that_is_over_stands_out(admin: Visitor) -> None:
+    creds = {"username": "bot", "password": "pw", "expires": "2020-01-31T00:00:00Z"}
+    await admin.api.create(id="past", registry="past.io", type="basic", creds=creds)
+    listed = (await admin.get(f"{HOME}/registries")).text
+    assert '<span class="badge bad">ended</span>' in listed
+    await admin.api.call("GET", "/orgs/acme/image-creds?image=past.io/app")
+    page = (await admin.get(f"{HOME}/registries/past")).text
+    assert "It is handed out all the same: rotate it." in page
+    assert ">past</a> <code>past.io/app</code>" in page
 
 
 async def test_a_trust_rule_is_added_changed_and_deleted(admin: Visitor) -> None:

@@ -109,8 +109,10 @@ def read(token: Secret, now: datetime) -> IdentityToken:
         header = signed.headers()
         _REGISTRY.check_header(header)
         claims = json.loads(signed.payload)
-    except (JoseError, ValueError, TypeError, RecursionError) as error:
-        raise IdentityTokenRefused(f"it is no JWT: {type(error).__name__}") from None
+    except (JoseError, ValueError, TypeError, RecursionError):
+        raise IdentityTokenRefused(
+            "it is no JWT (header and claims in JSON, as base64url)"
+        ) from None
     algorithm, kind, key_id = header.get("alg"), header.get("typ"), header.get("kid")
     if not isinstance(algorithm, str) or algorithm not in _ALGORITHMS:
         raise IdentityTokenRefused(f"it is signed by {str(algorithm)[:20]!a}, which is not taken")
