@@ -30,3 +30,5 @@ def test_who_waits_for_a_change_does_not_hold_the_server_up(tmp_path: Path) -> N
                 assert "error" not in "".join(events)
             assert poll.getresponse().status == 204
         poll.close()
+        last = json.loads(server.log_text().splitlines()[-1])
+        assert (last["logger"], last["event"]) == ("pullpass.server", "stopped")

@@ -36,7 +36,7 @@ class CannotListen(PullpassError):
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; answers what has begun before it returns.
+    """Serve until SIGTERM or SIGINT; answers what has begun before it returns, and logs that.
 
     Raises:
         SettingsError, MasterKeyError, StoreUnavailable, CannotListen: nothing was started.
@@ -74,6 +74,7 @@ def serve(settings: Settings) -> None:
     server.on_startup(partial(_announce, settings))
     with _metrics_folder(settings.workers):
         server.serve(target_loader=partial(_load, settings), wrap_loader=False)
+    _log.info("stopped")
 
 
 def _check_tls(settings: Settings) -> None:
