@@ -47,7 +47,8 @@ if [ "$status" = 0 ]; then
 elif [ "$status" = "$conflict" ]; then
     echo "Using the database in $data. Its first token was shown when it was made; for another:"
     echo "  $pullpass init --org $organization --data-dir $data --new-token"
-    token='...'
+    # Not as an export with something in its place, which would take the shell's own token away.
+    token=
 else
     cat "$errors" >&2
     exit "$status"
@@ -60,7 +61,7 @@ For the command line, in another terminal:
 
   export PULLPASS_URL=$url
   export PULLPASS_ORG=$organization
-  export PULLPASS_TOKEN=$token
+  ${token:+export PULLPASS_TOKEN=}${token:-# and PULLPASS_TOKEN, with the token}
 
 Ctrl-C stops the server.
 

@@ -89,7 +89,8 @@ def test_the_lines_of_the_first_start_work_and_the_token_is_shown_once(script: P
     with greeting(script, free_port()) as said:
         assert TOKEN_PREFIX not in said
         assert "--new-token" in said
-        answer = whoami({**settings, "PULLPASS_URL": exports(said)["PULLPASS_URL"]})
+        # Pasted into the same shell, they take nothing away.
+        answer = whoami({**settings, **exports(said)})
         assert answer.returncode == 0, answer.stderr
 
 
