@@ -150,7 +150,9 @@ def test_a_token_that_cannot_be_sent_is_not_shown(command: Command) -> None:
         (["match", "-"], "no image"),
         (["token", "create", "t", "--expires", "x"], "no time"),
         (["user", "create", "build"], "--role"),
+        (["docker-config", "a.io/b", "--secret", "A_b"], "--secret is 'A_b'; expected"),
         (["completion", "tcsh"], "bash"),
+        (["completion"], "fish. Try 'pullpass completion --help'."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

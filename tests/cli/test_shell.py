@@ -100,6 +100,8 @@ def test_every_command_in_the_list_is_there_and_has_help(command: Command, name:
     done = command(name, "--help")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"Usage: pullpass {name} ")
+    cut_off = [line for line in done.out.splitlines()[1:] if line.endswith("...")]
+    assert cut_off == []
 
 
 def test_the_exit_codes_are_in_the_help(command: Command) -> None:

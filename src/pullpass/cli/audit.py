@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pullpass.cli.exit_codes import ExitCode
+from pullpass.cli.lazy import WholeLines
 from pullpass.cli.local import told
 from pullpass.cli.output import moment, note, output_option, print_table
 from pullpass.cli.parameters import Moment
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _NOTED = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 
 
-@click.group()
+@click.group(cls=WholeLines)
 def audit() -> None:
     """Read, export and verify the audit log."""
 

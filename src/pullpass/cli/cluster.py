@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pullpass.cli.confirming import confirm, yes_option
+from pullpass.cli.lazy import WholeLines
 from pullpass.cli.output import (
     moment,
     note,
@@ -21,7 +22,7 @@ from pullpass.client.clusters import Cluster
 _cluster_argument = click.argument("name", metavar="CLUSTER")
 
 
-@click.group()
+@click.group(cls=WholeLines)
 def cluster() -> None:
     """Show the clusters that agents look after, and what is pending or failed there."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,10 @@ Examples:
   skopeo copy --authfile auth.json docker://ghcr.io/acme/app:1.2 oci:app
   pullpass docker-config - --secret pull --namespace web < images.txt | kubectl apply -f -
 """
+
+
+# An RFC 1123 subdomain, as secrets are named. What a namespace may be is less; the API server says.
+_KUBERNETES_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
 @click.command("docker-config", epilog=_EXAMPLES)
@@ -48,6 +53,12 @@ def docker_config(
     """
     if namespace is not None and secret is None:
         raise click.UsageError("--namespace is for a Kubernetes secret: give --secret NAME too.")
+    for option, name in (("--secret", secret), ("--namespace", namespace)):
+        if name is not None and not _KUBERNETES_NAME.fullmatch(name):
+            raise click.UsageError(
+                f"{option} is {name!r}; expected a name of Kubernetes: lower-case letters, digits, "
+                "'-' and '.'."
+            )
     asked = expanded(images)
     with session.client() as client:
         found = client.docker_config(asked, consumer="kubelet" if secret else "docker")

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from pullpass.cli.lazy import WholeLines
 from pullpass.cli.local import told
 from pullpass.cli.output import note, print_table
 from pullpass.cli.serve import storage_options
 
 
-@click.group()
+@click.group(cls=WholeLines)
 def keys() -> None:
     """Show and rotate a server's master key.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import click
 
 from pullpass.cli.exit_codes import ExitCode
+from pullpass.cli.lazy import WholeLines
 from pullpass.cli.local import LocalFailure
 from pullpass.cli.output import print_json
 from pullpass.cli.session import Session
@@ -21,7 +22,7 @@ _HUB = ("docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.do
 _TOKEN_FILE = "/etc/pullpass/token"  # noqa: S105
 
 
-@click.group()
+@click.group(cls=WholeLines)
 def kubelet() -> None:
     """Configure kubelets to pull with Pullpass's credentials."""
 

@@ -1,4 +1,4 @@
-"""A group whose commands are imported when they run, not when they are listed.
+"""Groups of commands: one whose commands are imported when they run, not when they are listed.
 
 After "Lazily Loading Subcommands" in the documentation of click
 (https://click.palletsprojects.com/en/stable/complex/). Names and help lines stand in a table,
@@ -16,6 +16,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+_NO_LIMIT = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -23,6 +25,18 @@ class Entry:
 
     target: str
     help: str
+
+
+class WholeLines(click.Group):
+    """A group whose ``--help`` cuts off no line of its list of commands."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        lines = [
+            (name, command.get_short_help_str(limit=_NO_LIMIT))
+            for name, command in sorted(self.commands.items())
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(lines)
 
 
 class LazyGroup(click.Group):

@@ -146,7 +146,10 @@ def _invoke(arguments: list[str]) -> int:
         return ExitCode.USAGE
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else PROGRAM
-        text = f"{error.format_message()} Try '{command} --help'."
+        # A list of choices has a line of its own, without a full stop.
+        said = error.format_message().rstrip()
+        stop = "" if said.endswith((".", "?", ")")) else "."
+        text = f"{said}{stop} Try '{command} --help'."
         return _failed(text, ExitCode.USAGE)
     except click.ClickException as error:
         return _failed(error.format_message(), ExitCode(error.exit_code))

@@ -9,6 +9,7 @@ import click
 
 from pullpass.cli.checks import check
 from pullpass.cli.confirming import confirm, yes_option
+from pullpass.cli.lazy import WholeLines
 from pullpass.cli.output import (
     moment,
     note,
@@ -35,7 +36,7 @@ pullpass registry create ghcr --registry ghcr.io/acme --type basic \\
 """
 
 
-@click.group()
+@click.group(cls=WholeLines)
 def registry() -> None:
     """List, write and check registry records."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pullpass.cli.confirming import confirm, yes_option
+from pullpass.cli.lazy import WholeLines
 from pullpass.cli.output import (
     ending,
     moment,
@@ -29,7 +30,7 @@ _user_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=WholeLines)
 def token() -> None:
     """List, create and delete API tokens, and get one for an identity token."""
 

@@ -8,6 +8,7 @@ import click
 
 from pullpass.cli.confirming import confirm, yes_option
 from pullpass.cli.exit_codes import ExitCode
+from pullpass.cli.lazy import WholeLines
 from pullpass.cli.output import (
     moment,
     note,
@@ -64,7 +65,7 @@ def _rule_options(command: Any) -> Any:
     return command
 
 
-@click.group()
+@click.group(cls=WholeLines)
 def trust() -> None:
     """Say whose identity tokens are taken, for which role."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pullpass.cli.confirming import confirm, yes_option
+from pullpass.cli.lazy import WholeLines
 from pullpass.cli.output import (
     moment,
     note,
@@ -23,7 +24,7 @@ _cluster_option = click.option(
 _ROLES = "admin, editor, reader, puller, ci, cluster"
 
 
-@click.group()
+@click.group(cls=WholeLines)
 def user() -> None:
     """List, add, change and remove the users of the organization."""
 

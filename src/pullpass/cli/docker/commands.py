@@ -15,6 +15,7 @@ from pullpass.cli.docker.jsontext import NotAnObject
 from pullpass.cli.docker.launching import drop_launcher, put_launcher
 from pullpass.cli.exit_codes import ExitCode
 from pullpass.cli.files import replace_file
+from pullpass.cli.lazy import WholeLines
 from pullpass.cli.output import note, shown
 from pullpass.cli.session import Session
 from pullpass.domain.errors import InvalidRegistryPrefix
@@ -42,7 +43,7 @@ _bin_dir_option = click.option(
 _dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 
 
-@click.group()
+@click.group(cls=WholeLines)
 def docker() -> None:
     """Let docker, podman, skopeo and buildah ask Pullpass for credentials."""
 

@@ -9,6 +9,7 @@ import click
 
 from pullpass.cli.exit_codes import ExitCode
 from pullpass.cli.imports.kubernetes import ClusterFailed, pull_secrets
+from pullpass.cli.lazy import WholeLines
 from pullpass.cli.output import note, output_option, print_json, print_table
 from pullpass.cli.secrets_input import read_file
 from pullpass.cli.session import Session
@@ -27,7 +28,7 @@ _enable_ci_option = click.option(
 )
 
 
-@click.group("import")
+@click.group("import", cls=WholeLines)
 def import_() -> None:
     """Make records of the credentials in a Docker config, or in a Kubernetes cluster.
 
