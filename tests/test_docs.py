@@ -15,6 +15,7 @@ import click
 import pytest
 
 from pullpass.api.errors import status_of
+from pullpass.api.metrics import Metrics
 from pullpass.cli.serve import serve
 from pullpass.domain.access import PERMISSIONS, Action
 from pullpass.domain.errors import PullpassError
@@ -175,6 +176,14 @@ def test_every_type_of_record_is_documented() -> None:
 def test_every_result_of_a_check_is_documented() -> None:
     [listed] = re.findall(r"^Results: (.*?)\.$", DOCS["records"].prose, re.MULTILINE | re.DOTALL)
     assert re.findall(r"`([a-z_]+)`(?=,|$)", re.sub(r" \(.*?\)", "", listed)) == list(ProbeCode)
+
+
+def test_every_metric_of_a_server_is_documented() -> None:
+    text = (ROOT / "docs" / "deploy.md").read_text()
+    told = set(re.findall(r"^\| `(pullpass_\w+)` \|", text, re.MULTILINE))
+    rendered = Metrics().render().decode()
+    counted = re.findall(r"^# TYPE (\w+) (?:counter|gauge|histogram)$", rendered, re.MULTILINE)
+    assert told == {name for name in counted if not name.endswith("_created")}
 
 
 def test_every_error_code_is_documented_with_its_status() -> None:
