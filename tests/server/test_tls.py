@@ -38,16 +38,23 @@ def test_a_server_with_a_certificate_speaks_https(tmp_path: Path) -> None:
         except httpx.ConnectError:
             return False
 
-    try:
-        server.wait_until(is_ready)
-        done = subprocess.run(
-            [installed("pullpass"), "--url", url, "--ca-bundle", str(made.authority), "whoami"],
+    def whoami(*options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [installed("pullpass"), *options, "whoami"],
             env=clean_environment({"PULLPASS_TOKEN": token}),
             capture_output=True,
             text=True,
             check=False,
         )
+
+    try:
+        server.wait_until(is_ready)
+        done = whoami("--url", url, "--ca-bundle", str(made.authority))
         assert done.returncode == 0, done.stderr
+        assert "give that as the CA bundle, or in SSL_CERT_FILE." in whoami("--url", url).stderr
+        plain = f"http://127.0.0.1:{port}"
+        said = whoami("--url", plain).stderr
+        assert said.startswith(f"pullpass: No answer from {plain}: it does not speak HTTP, so")
         with pytest.raises(httpx.HTTPError):
             httpx.get(f"http://127.0.0.1:{port}/health/live")
         assert f'"url": "{url}"' in server.output()

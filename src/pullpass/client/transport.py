@@ -17,6 +17,9 @@ from pullpass.client.wire import Response
 
 # What OpenSSL says of an answer that is no TLS; the second since its version 3.2.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+# Nobody who is trusted has signed it (https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/).
+# Another name, or a certificate that is over, is no matter of the authority.
+_NO_ISSUER = (18, 19, 20, 21)
 FAULTS = (httpx.RequestError, httpx.InvalidURL)
 
 
@@ -68,12 +71,12 @@ def failure(base: str, error: Exception) -> ConnectionFailed:
     if isinstance(error, httpx.TimeoutException):
         return ConnectionFailed(f"{base} did not answer in time.", timed_out=True)
     return ConnectionFailed(
-        f"No answer from {base}: {_reason(error)}.",
+        f"No answer from {base}: {_reason(base, error)}.",
         unsent=isinstance(error, httpx.ConnectError),
     )
 
 
-def _reason(error: Exception) -> str:
+def _reason(base: str, error: Exception) -> str:
     """The operating system's word, which stands below what the asynchronous side says."""
     cause: BaseException | None = error
     while cause is not None:
@@ -82,9 +85,18 @@ def _reason(error: Exception) -> str:
         # Errors of TLS and of name resolution have numbers of their own, and say what they are.
         if isinstance(cause, ConnectionError) and cause.errno:
             return f"[Errno {cause.errno}] {os.strerror(cause.errno)}"
+        if isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_code in _NO_ISSUER:
+            return (
+                f"its certificate is not trusted ({cause.verify_message}); where its authority is "
+                "your own, give that as the CA bundle, or in SSL_CERT_FILE"
+            )
         if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
             return "it does not speak TLS, so its address may have to begin with http://"
         cause = cause.__cause__ or cause.__context__
+    # A server that goes away says nothing; one that speaks TLS refuses in that.
+    if isinstance(error, httpx.RemoteProtocolError) and "disconnected" not in str(error):
+        other = ", so its address may have to begin with https://"
+        return f"it does not speak HTTP{other if base.startswith('http:') else ''}"
     return str(error) or type(error).__name__
 
 
