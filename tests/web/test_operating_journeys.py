@@ -33,6 +33,24 @@ def report(server: PullpassServer, cluster: str, *registries: RegistryReport) ->
         )
 
 
+def test_what_was_typed_outlives_a_server_that_is_away(person: Person, client: ApiClient) -> None:
+    person.sign_in()
+    person.go("/new-registry/other")
+    person.fill("Name", "office")
+    person.fill("Registry", "office.example.com")
+    person.fill("User name", "robot")
+    person.fill("Password or token", "typed once")
+    # As from a proxy; chromium tells of a 5xx.
+    bad_gateway = {"status": 404, "content_type": "text/html", "body": "<h1>Bad Gateway</h1>"}
+    person.page.route("**/other", lambda route: route.fulfill(**bad_gateway), times=1)
+    person.press("Save without a check")
+    person.sees("The server, or a proxy before it, answered 404. What you typed is still here")
+    person.press("Save without a check")
+    person.sees("The record was created")
+    answer = client.call("GET", "registries/office/creds").json()
+    assert answer["password"] == "typed once"
+
+
 def test_a_cluster_from_the_first_report_to_its_end(person: Person, client: ApiClient) -> None:
     page, server = person.page, person.server
     client.create("ghcr", "ghcr.io/acme")

@@ -79,11 +79,12 @@ async function sendForm(form, submitter) {
   try {
     [answer, page] = await fetchPage(form.getAttribute("action") ?? location.href, { method: "POST", body });
   } catch {
-    return form.submit();
+    return tellNoAnswer(form, submitter, "The server does not answer.");
   }
   if (answer.redirected) return location.assign(answer.url);
+  const main = page.querySelector("main#main");
+  if (main === null) return tellNoAnswer(form, submitter, `The server, or a proxy before it, answered ${answer.status}.`);
   const secrets = [...form.querySelectorAll("[data-secret]")].map((field) => [field.id, field.value]);
-  const main = page.querySelector("main");
   enliven(main);
   document.querySelector("main").replaceWith(main);
   document.title = page.title;
@@ -95,6 +96,16 @@ async function sendForm(form, submitter) {
   const result = main.querySelector("#problems, #check-result, #found");
   (result ?? main).scrollIntoView({ block: "nearest" });
   (main.querySelector("#problems, #check-result") ?? main).focus();
+}
+
+// While a server starts again, what answers is not it: the form stays as it is, to be sent once more.
+function tellNoAnswer(form, submitter, what) {
+  submitter?.removeAttribute("aria-busy");
+  const note = document.getElementById("no-answer") ?? document.createElement("p");
+  Object.assign(note, { id: "no-answer", className: "notice bad", role: "alert", tabIndex: -1 });
+  note.textContent = `${what} What you typed is still here: try again in a moment.`;
+  form.prepend(note);
+  note.focus();
 }
 
 async function copy(button) {
