@@ -248,3 +248,12 @@ def test_a_database_that_nothing_was_set_up_in_is_told(tmp_path: Path) -> None:
     assert done.returncode == 4
     assert "The database holds no tables of Pullpass." in done.stderr
     assert not tmp_path.joinpath("master.key").exists()
+
+
+@pytest.mark.parametrize("command", [("serve",), ("backup", "new.backup"), ("keys", "status")])
+def test_a_database_that_is_none_is_named(command: tuple[str, ...], tmp_path: Path) -> None:
+    file = tmp_path / "pullpass.db"
+    file.write_text("This is no database, but a text that somebody has saved under its name.")
+    done = run_local(tmp_path, *command)
+    assert done.returncode == 7
+    assert f"is not a SQLite database. It should be in {file}.\n" in done.stderr

@@ -14,7 +14,7 @@ from pathlib import Path
 from pullpass.broker.clock import utc_now
 from pullpass.domain.errors import InvalidInput
 from pullpass.server.settings import Settings
-from pullpass.server.startup import existing, prepare
+from pullpass.server.startup import existing, naming_the_file, prepare
 from pullpass.store import backup
 from pullpass.store.backup import BackupDamaged
 from pullpass.store.engine import Database
@@ -42,13 +42,14 @@ async def save(settings: Settings, path: Path) -> int:
         NoDatabase: there is nothing to back up.
         Whatever :func:`pullpass.store.backup.dump` raises.
     """
-    database = await existing(settings)
-    try:
-        with _new_file(path) as packed:
-            async for line in backup.dump(database, utc_now()):
-                packed.write(line)
-    finally:
-        await database.close()
+    with naming_the_file(settings):
+        database = await existing(settings)
+        try:
+            with _new_file(path) as packed:
+                async for line in backup.dump(database, utc_now()):
+                    packed.write(line)
+        finally:
+            await database.close()
     return _size(path)
 
 
@@ -59,11 +60,12 @@ async def restore(settings: Settings, path: Path) -> Restored:
         BackupFile: the file cannot be read.
         Whatever :func:`pullpass.store.backup.load` raises.
     """
-    database = await Database.open(settings.database)
-    try:
-        rows = await backup.load(database, _lines(path))
-    finally:
-        await database.close()
+    with naming_the_file(settings):
+        database = await Database.open(settings.database)
+        try:
+            rows = await backup.load(database, _lines(path))
+        finally:
+            await database.close()
     in_a_file = settings.master_key is None and settings.master_key_uri is None
     if in_a_file and not settings.master_key_file.exists():
         return Restored(rows, opens=False)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pullpass.broker.clock import utc_now
+from pullpass.domain.errors import StoreUnavailable
 from pullpass.sealing import keyring
 from pullpass.sealing.audit_key import (
     AUDIT_KEY_SETTING,
@@ -69,6 +72,25 @@ async def prepare(settings: Settings, *, create: bool = True) -> Prepared:
         StoreUnavailable: the database cannot be reached or written.
         SchemaTooNew: a newer version of Pullpass has been here.
     """
+    with naming_the_file(settings):
+        return await _prepare(settings, create=create)
+
+
+@contextmanager
+def naming_the_file(settings: Settings) -> Iterator[None]:
+    """Add to a StoreUnavailable which file the database is in: what an answer over HTTP does not
+    tell, whoever is on the server's machine has to know.
+    """
+    try:
+        yield
+    except StoreUnavailable as error:
+        if not settings.uses_sqlite:
+            raise
+        file = settings.database.removeprefix("sqlite:///")
+        raise StoreUnavailable(f"{error.message} It should be in {file}.") from error
+
+
+async def _prepare(settings: Settings, *, create: bool) -> Prepared:
     database = await (Database.open(settings.database) if create else existing(settings))
     try:
         keys = KeyStore(database)
