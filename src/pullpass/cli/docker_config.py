@@ -22,8 +22,6 @@ Examples:
   skopeo copy --authfile auth.json docker://ghcr.io/acme/app:1.2 oci:app
   pullpass docker-config - --secret pull --namespace web < images.txt | kubectl apply -f -
 """
-
-
 # An RFC 1123 subdomain, as secrets are named. What a namespace may be is less; the API server says.
 _KUBERNETES_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 

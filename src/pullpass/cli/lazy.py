@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -67,6 +66,9 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in self.entries and not name.startswith("-"):
+            # Here, since it is needed by mistakes alone.
+            from difflib import get_close_matches
+
             known = ", ".join(self.entries)
             near = get_close_matches(name, self.entries)
             meant = f" Did you mean {near[0]!r}?" if near else ""
