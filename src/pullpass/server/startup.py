@@ -84,9 +84,9 @@ def naming_the_file(settings: Settings) -> Iterator[None]:
     try:
         yield
     except StoreUnavailable as error:
-        if not settings.uses_sqlite:
-            raise
         file = settings.database.removeprefix("sqlite:///")
+        if file == settings.database:
+            raise
         raise StoreUnavailable(f"{error.message} It should be in {file}.") from error
 
 
