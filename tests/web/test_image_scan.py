@@ -69,3 +69,11 @@ def test_images_are_found_in_what_people_paste(text: str, images: list[str]) -> 
 
 def test_no_more_than_the_most_are_taken() -> None:
     assert len(images_in(" ".join(f"a/{number}" for number in range(MOST + 5)))) == MOST
+
+
+def test_values_far_below_are_not_those_of_the_image() -> None:
+    comments = "  # more\n" * 30
+    assert images_in(f"image:\n{comments}  repository: acme/near\n") == ["acme/near"]
+    # Else each `image:` would look at all that follows it, and a paste could keep a server busy.
+    far = "image:\n" + comments * 3 + "  repository: acme/far\n"
+    assert "acme/far" not in images_in(far)

@@ -10,13 +10,16 @@ import re
 from collections.abc import Iterator
 
 MOST = 1000
+# What is pasted may be made to be slow: no line is looked at more often than this for the lines
+# before it. Charts have a handful of values below an `image:`.
+_LOOKED_AT = 50
 
 _KEY = r"""(?:^|[\s{,\[-])["']?(?i:image)["']?\s*:\s*"""
 _QUOTED = r""""([^"\n]+)"|'([^'\n]+)'"""
 _INLINE = re.compile(rf"""{_KEY}(?:{_QUOTED}|([^\s"',}}\]#{{[|>]+))""")
 _BLOCK = re.compile(r"""^(\s*)(?:-\s+)?["']?image["']?\s*:\s*(?:#.*)?$""")
 _ENTRY = re.compile(
-    r"""^(\s+)["']?(registry|repository|tag|digest)["']?\s*:\s*["']?([^\s"'#]*)["']?"""
+    r"""^(\s++)["']?(registry|repository|tag|digest)["']?\s*:\s*["']?([^\s"'#]*)["']?"""
 )
 _FROM = re.compile(r"^\s*FROM\s+(?:--platform=\S+\s+)?(\S+)")
 _STAGE = re.compile(r"^\s*FROM\s.*\sAS\s+(\S+)\s*$", re.IGNORECASE)
@@ -45,7 +48,7 @@ def _marked(lines: list[str]) -> Iterator[str]:
         for groups in _INLINE.findall(line):
             yield next(filter(None, groups)).strip()
         if block := _BLOCK.match(line):
-            yield from _helm_values(lines[number + 1 :], len(block[1]))
+            yield from _helm_values(lines[number + 1 : number + 1 + _LOOKED_AT], len(block[1]))
         if (source := _FROM.match(line)) and source[1] not in stages | {"scratch"}:
             yield source[1]
         if stage := _STAGE.match(line):
