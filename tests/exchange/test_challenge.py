@@ -72,3 +72,9 @@ def test_a_challenge_is_read(values: list[str], challenges: list[Challenge]) -> 
 def test_a_malformed_challenge_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="at character"):
         parse_challenges([value])
+
+
+def test_a_challenge_made_to_be_slow_has_an_answer() -> None:
+    # Were each of the spaces tried as the end of the scheme, this would take hours.
+    with pytest.raises(ValueError, match="at character"):
+        parse_challenges(["Bearer" + " " * 2_000_000 + "("])

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - the grammar's word for a word
 # One element of the comma-separated list: a scheme, a parameter, or a scheme and its first one.
-# No two alternatives can take the same characters twice over, so that matching is linear.
+# Spaces that were taken are not given back (`++`), and no two alternatives can take the same
+# characters twice over, so that matching is linear.
 _ELEMENT = re.compile(
     rf"""
-    (?:(?P<scheme>{_TOKEN}) (?:[ ]+|(?=[ \t]*(?:,|$))))?
+    (?:(?P<scheme>{_TOKEN}) (?:[ ]++|(?=[ \t]*(?:,|$))))?
     (?:
         (?P<name>{_TOKEN}) [ \t]*=[ \t]* (?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>{_TOKEN}))
         |(?P<token68>[A-Za-z0-9._~+/-]+=*)
