@@ -308,6 +308,8 @@ async def test_an_issuer_that_answers_what_it_should_not(
         ({"jwks_uri": "file:///etc/passwd"}, "no https address"),
         ({"jwks_uri": "https://10.0.0.1/keys"}, "no public address"),
         ({"jwks_uri": "http://169.254.169.254/latest"}, "no public address"),
+        ({"jwks_uri": "https://127.0.0.1/\x01"}, "control characters"),
+        ({"jwks_uri": "https://bücher.example/keys"}, "not an http"),
     ],
 )
 async def test_keys_from_where_none_are_fetched(

@@ -100,12 +100,13 @@ class TokenService:
             port = parts.port
         except ValueError:
             parts, port = urlsplit(""), None
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        host = parts.hostname or ""
+        if parts.scheme not in ("http", "https") or not host or not host.isascii():
             raise ExchangeRejected(f"The address of {name} is not an http(s) URL.")
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
             async with Upstream(self._guard, self._trust, self._limits) as upstream:
-                peer = await upstream.peer(parts.scheme, parts.hostname, port)
+                peer = await upstream.peer(parts.scheme, host, port)
                 answer = await upstream.request(name, peer, target, outgoing)
         except UpstreamFailed as error:
             raise _as_exchange_failure(name, error) from None
@@ -160,6 +161,6 @@ def _retry_after(headers: Mapping[str, str]) -> int | None:
 def _date(headers: httpx.Headers) -> datetime | None:
     try:
         moment = parsedate_to_datetime(headers.get("date", ""))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -190,6 +190,12 @@ class Upstream:
             ) from None
         except (httpx.TransportError, ssl.SSLError) as error:
             raise self._translated(peer, error) from None
+        except httpx.InvalidURL:
+            raise self._failed(
+                ProbeCode.PROTOCOL,
+                f"An address at '{peer.authority}' is none: it is too long, or holds control "
+                "characters.",
+            ) from None
         self.step(step)
         return answer
 
