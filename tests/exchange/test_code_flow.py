@@ -124,3 +124,22 @@ async def test_an_address_is_verified_where_the_provider_is_trusted_or_says_so(
         assert (person.email is not None) is expected
     assert person_of(chosen, silent).email is None
     assert person_of(trusting, silent).email == "jo@example.com"
+
+
+async def test_what_is_said_of_an_address_is_not_said_of_another_claim(
+    provider: OpenIdProvider,
+) -> None:
+    chosen = dataclasses.replace(settings(provider), email_claim="preferred_username")
+    named: dict[str, object] = {
+        "iss": provider.name,
+        "sub": "eve",
+        "email": "eve@example.com",
+        "email_verified": True,
+        "preferred_username": "jo@example.com",
+    }
+    person = person_of(chosen, named)
+    assert (person.email, person.unverified_email) == (None, "jo@example.com")
+    same = person_of(chosen, {**named, "preferred_username": "eve@example.com"})
+    assert same.email == "eve@example.com"
+    trusting = dataclasses.replace(chosen, email_trusted=True)
+    assert person_of(trusting, {**named, "email_verified": False}).email == "jo@example.com"

@@ -70,14 +70,15 @@ def needed_claims(provider: SignInProvider) -> tuple[str, ...]:
         return (provider.groups_claim,)
     if provider.email_trusted:
         return (provider.email_claim,)
-    return (provider.email_claim, "email_verified")
+    return tuple(dict.fromkeys((provider.email_claim, "email", "email_verified")))
 
 
 def person_of(provider: SignInProvider, claims: Mapping[str, object]) -> Person:
     """The person that verified ``claims`` are about (OpenID Connect Core 1.0, section 5.1)."""
     address = _text(claims.get(provider.email_claim))
+    # It is said of the claim `email`: another one may be what people write into their profile.
+    said = claims.get("email_verified") if address == _text(claims.get("email")) else None
     # Some providers write the truth value as a string; none of them says "true" for "false".
-    said = claims.get("email_verified")
     verified = said in (True, "true") or (said is None and provider.email_trusted)
     subject = str(claims["sub"])
     names = (claims.get(name) for name in ("name", "preferred_username"))
