@@ -331,6 +331,23 @@ async def test_a_cluster_gets_its_own_secret_reference(api: Api) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "other_cluster")
 
 
+async def test_a_cluster_sees_no_other_ones_secret_references(api: Api) -> None:
+    await api.create(id="ref", registry="r.example.com", type="secret_ref", secrets=SECRETS)
+    theirs = {"cluster-A": SECRETS["cluster-A"]}
+    await api.create(id="theirs", registry="t.example.com", type="secret_ref", secrets=theirs)
+    other = await api.token_for("cluster", "cluster-B")
+    found = {each["id"]: each for each in (await api.call("GET", PATH, other)).json()}
+    assert found["ref"]["secrets"] == {"*": SECRETS["*"]}
+    assert "secrets" not in found["theirs"]
+    paged = await api.call("GET", f"{PATH}?per_page=1", other)
+    assert paged.json()[0]["secrets"] == {"*": SECRETS["*"]}
+    one = await api.call("GET", f"{PATH}/theirs", other)
+    assert one.status_code == 200
+    assert "cluster-A" not in one.text
+    reader = await api.token_for("reader")
+    assert (await api.call("GET", f"{PATH}/ref", reader)).json()["secrets"] == SECRETS
+
+
 async def test_an_unknown_cluster_is_told(api: Api) -> None:
     secrets = {"cluster-A": SECRETS["cluster-A"]}
     await api.create(id="ref", registry="r.example.com", type="secret_ref", secrets=secrets)

@@ -75,7 +75,11 @@ class RecordService:
         await self._creations.close()
 
     async def get(self, caller: Caller, record_id: str) -> Record:
-        """The record with its status. Raises NotFound where the organization has none such."""
+        """The record with its status, as the caller may see it.
+
+        Raises:
+            NotFound: the organization has none such.
+        """
         stored = await self._records.get(caller.organization, record_id)
         record = await self._builtin(caller, record_id) if stored is None else stored.record
         if record is None:
@@ -267,7 +271,11 @@ class RecordService:
             return records
         statuses = await self._checks.of(caller.organization, [record.id for record in records])
         return [
-            dataclasses.replace(record, status=statuses.get((record.id, record.version)))
+            dataclasses.replace(
+                record,
+                status=statuses.get((record.id, record.version)),
+                secrets=access.visible_secrets(caller, record),
+            )
             for record in records
         ]
 

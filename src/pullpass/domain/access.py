@@ -14,6 +14,7 @@ from enum import StrEnum
 from pullpass.domain import glob
 from pullpass.domain.errors import Forbidden, NotFound
 from pullpass.domain.identity import Membership, Principal, Role, User, UserType
+from pullpass.domain.record import Record, Secrets
 
 
 class Action(StrEnum):
@@ -152,6 +153,16 @@ def cluster_scope(caller: Caller, asked: str | None) -> str | None:
         code="other_cluster",
         details={"cluster": own},
     )
+
+
+def visible_secrets(caller: Caller, record: Record) -> Secrets | None:
+    """The secret references of ``record`` that the caller may see: a `cluster` caller its own
+    cluster's alone.
+    """
+    own = caller.membership.cluster
+    if own is None or record.secrets is None:
+        return record.secrets
+    return record.secrets_for(own) or None
 
 
 def may_manage_tokens(caller: User, owner: User) -> bool:
