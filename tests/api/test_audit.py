@@ -351,6 +351,8 @@ async def test_only_an_administrator_reads_the_log(api: Api) -> None:
         "per_page=x",
         "page=nope",
         "after=99999999999999999999",
+        "user_id=a%00",
+        "registry_id=%00",
     ],
 )
 async def test_a_parameter_that_is_wrong_is_named(api: Api, query: str) -> None:

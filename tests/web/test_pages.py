@@ -79,6 +79,7 @@ async def test_a_form_of_another_site_is_refused(admin: Visitor, page: Page) -> 
     foreign: list[dict[str, str]] = [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
     ]
@@ -358,6 +359,21 @@ async def test_a_form_that_is_none_is_refused_with_a_page(admin: Visitor) -> Non
         answer = await admin._send("POST", f"{HOME}/images", content=body)
         assert answer.status_code == 400
         assert "<h1>" in answer.text
+
+
+async def test_what_no_browser_sends_is_no_fault_of_the_server(admin: Visitor) -> None:
+    await admin.api.create(id="ghcr", registry="ghcr.io", type="public")
+    assert "ghcr.io" in (await admin.get(f"{HOME}/registries?q=gh%00cr")).text
+    rule = {"id": "lab", "issuer": "https://issuer.example", "role": "ci", "claims": "sub = x"}
+    answer = await admin.post(f"{HOME}/trust", {**rule, "minutes": "9" * 5000})
+    assert answer.status_code == 400
+    stranger = Visitor(admin.api)
+    answer = await stranger.post(f"{HOME}/images", headers={"Referer": "http://["})
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/ui/sign-in?")
+    # It would be cut off when it came back.
+    await stranger.post(f"{HOME}/trust", {"claims": "a" * 300_000}, headers={"Referer": "/ui/x"})
+    assert "pullpass_form" not in stranger.cookies
 
 
 async def test_the_start_page_is_the_web_page(api: Api) -> None:

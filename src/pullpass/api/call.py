@@ -92,13 +92,16 @@ class Call:
         """The query parameter, or None.
 
         Raises:
-            InvalidFields: it is given more than once.
+            InvalidFields: it is given more than once, or holds a NUL, which no parameter can mean
+                and PostgreSQL would not even take.
         """
         values = self._query.get(name)
         if values is None:
             return None
         if len(values) > 1:
             raise InvalidFields([FieldProblem(name, "is given more than once", "one value")])
+        if "\0" in values[0]:
+            raise InvalidFields([FieldProblem(name, "holds a NUL character", "text without")])
         return values[0]
 
     def required_query(self, name: str, expected: str) -> str:
@@ -109,27 +112,21 @@ class Call:
 
     def whole_query(self, name: str, most: int) -> int | None:
         """The query parameter as a whole number from 0 to ``most``, or None."""
+        return self._number(name, 0, most, "a whole number")
+
+    def _number(self, name: str, least: int, most: int, kind: str) -> int | None:
         text = self.query(name)
         if text is None:
             return None
-        # isdecimal alone would take other scripts' digits.
-        if text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) <= most:
+        # isdecimal alone would take other scripts' digits; int alone refuses thousands of them.
+        if text.isascii() and text.isdecimal() and len(text) <= 20 and least <= int(text) <= most:
             return int(text)
-        raise InvalidFields(
-            [FieldProblem(name, f"is {text[:20]!a}", f"a whole number from 0 to {most}")]
-        )
+        expected = f"{kind} from {least} to {most}"
+        raise InvalidFields([FieldProblem(name, f"is {text[:20]!a}", expected)])
 
     def page_size(self) -> int | None:
         """`per_page`, or None where the whole list is asked for."""
-        text = self.query("per_page")
-        if text is None:
-            return None
-        # isdecimal alone would take other scripts' digits.
-        if text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= _MAX_PAGE:
-            return int(text)
-        raise InvalidFields(
-            [FieldProblem("per_page", f"is {text[:20]!a}", f"a number from 1 to {_MAX_PAGE}")]
-        )
+        return self._number("per_page", 1, _MAX_PAGE, "a number")
 
     async def body(self, *, optional: bool = False) -> dict[str, object]:
         """The JSON object in the body, whatever its Content-Type says. With ``optional``, no

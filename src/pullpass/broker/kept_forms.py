@@ -34,6 +34,8 @@ class KeptForms:
         """``fields`` for the form on the page at ``path``; None where they are too much."""
         ends = int((self._clock() + KEPT_FOR).timestamp())
         plain = json.dumps([ends, path, dict(fields)]).encode()
+        if len(plain) > _LONGEST_UNPACKED:
+            return None
         packed = zlib.compress(plain, 9)
         value = base64.urlsafe_b64encode(self._signature(packed) + packed).decode()
         return value if len(value) <= _LONGEST else None

@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 import structlog
 from starlette.applications import Starlette
-from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -144,9 +143,9 @@ class _Pages:
         sign-in puts another in its place.
         """
         request = visit.request
-        seen = request.url
+        seen = request.url.components
         if request.method == "POST":
-            seen = URL(request.headers.get("referer", "/ui/"))
+            seen = cookie.split(request.headers.get("referer", "/ui/"))
         here = f"{seen.path}?{seen.query}" if seen.query else seen.path
         query = f"next={quote(here, safe='/')}"
         if cookie.session_id(request) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -89,8 +89,18 @@ def require_own_origin(request: Request) -> None:
             return
         raise _foreign()
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and split(origin).netloc != request.headers.get("host"):
         raise _foreign()
+
+
+def split(url: str) -> SplitResult:
+    """The parts of a URL that a browser, or whoever says to be one, has sent: empty ones where it
+    is none.
+    """
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def require_form_key(session: BrowserSession, given: str) -> None:

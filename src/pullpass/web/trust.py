@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -20,6 +21,7 @@ from pullpass.web.users import ROLES as ROLE_TEXTS
 from pullpass.web.visit import Visit
 
 _MINUTE = timedelta(minutes=1)
+_MINUTES = re.compile(r"[0-9]{1,9}", re.ASCII)
 _CLAIMS_EXPECTED = "one line for each claim and pattern, like: repository = acme/shop"
 # What is asked for most: an example for the field, and where the facts of the issuer stand.
 _ISSUERS = {
@@ -148,7 +150,7 @@ def _body(form: Mapping[str, str]) -> dict[str, object]:
         "claims": _claims(form.get("claims", "")),
         "cluster": form.get("cluster", "").strip() or None,
         "registries": form.get("registries", "").replace(",", " ").split() or None,
-        "lifetime": int(minutes) * 60 if minutes.isascii() and minutes.isdecimal() else minutes,
+        "lifetime": int(minutes) * 60 if _MINUTES.fullmatch(minutes) else minutes,
     }
 
 

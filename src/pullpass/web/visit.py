@@ -119,8 +119,10 @@ class Visit:
         return str(self.request.path_params[name])
 
     def query(self, name: str) -> str:
-        """The query parameter, the last one where it is given twice; empty without."""
-        return self.request.query_params.get(name, "")
+        """The query parameter, the last one where it is given twice; empty without. It holds no
+        NUL, which PostgreSQL would not even take.
+        """
+        return self.request.query_params.get(name, "").replace("\0", "")
 
     def may(self, action: Action) -> bool:
         return access.may(self.caller, action)
