@@ -63,3 +63,6 @@ def test_a_pattern_made_to_be_slow_has_an_answer() -> None:
     # By backtracking it would take longer than anybody lives.
     assert not matches("**a" * 100, "a" * 2000 + "b")
     assert matches("*a" * 100 + "**", "a" * 2000 + "b")
+    # And by a look at each place of the pattern for each letter, minutes.
+    assert matches("*a" * 20_000, "a" * 20_000)
+    assert not matches("*a" * 20_000, "a" * 20_000 + "b")

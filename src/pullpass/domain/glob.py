@@ -9,49 +9,65 @@ at `/` (https://docs.github.com/actions/reference/workflows-and-actions/workflow
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 _BETWEEN_PARTS = "/:"
-_PIECE = re.compile(r"\*\*+|\*|[^*]", re.DOTALL)
+_PIECE = re.compile(r"\*\*|\*|[^*]", re.DOTALL)
+_STARS = re.compile(r"\*{2,}")
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether ``pattern`` covers ``text``: a step for each of its characters at each of the
-    text's, whatever they are, so that no text can make it slow as it can a regular expression.
+    """Whether ``pattern`` covers ``text``: one step for each character of the text, whatever they
+    are, so that no text can make it slow as it can a regular expression.
+
+    The places in the pattern that the text may have come to are the bits of one number
+    (https://doi.org/10.1145/135239.135243, where they are those of the pattern's letters).
     """
-    pieces = _pieces(pattern)
-    places = _reached(pieces, {0})
+    compiled = _compiled(pattern)
+    places = compiled.reached(1)
     for letter in text:
-        onward = set()
-        for place in places:
-            if place == len(pieces):
-                continue
-            piece = pieces[place]
-            if piece[0] != "*" and piece == letter:
-                onward.add(place + 1)
-            elif piece.startswith("**") or (piece == "*" and letter not in _BETWEEN_PARTS):
-                onward.add(place)
+        stars = compiled.wide if letter in _BETWEEN_PARTS else compiled.stars
+        onward = (places & compiled.letters.get(letter, 0)) << 1 | places & stars
         if not onward:
             return False
-        places = _reached(pieces, onward)
-    return len(pieces) in places
+        places = compiled.reached(onward)
+    return places >> compiled.end == 1
 
 
 def matches_any(patterns: Iterable[str], text: str) -> bool:
     return any(matches(pattern, text) for pattern in patterns)
 
 
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """For each letter, the places where it is expected; the places of all stars, and of those that
+    cover what stands between parts; and the place behind the last one.
+    """
+
+    letters: Mapping[str, int]
+    stars: int
+    wide: int
+    end: int
+
+    def reached(self, places: int) -> int:
+        """``places``, and those behind the stars among them, which may stand for nothing. No star
+        follows another.
+        """
+        return places | (places & self.stars) << 1
+
+
 @lru_cache(maxsize=1024)
-def _pieces(pattern: str) -> tuple[str, ...]:
-    return tuple(_PIECE.findall(pattern))
-
-
-def _reached(pieces: tuple[str, ...], places: set[int]) -> set[int]:
-    """``places``, and those behind every star that may stand for nothing."""
-    found = set(places)
-    for place in places:
-        while place < len(pieces) and pieces[place][0] == "*":
-            place += 1
-            found.add(place)
-    return found
+def _compiled(pattern: str) -> _Compiled:
+    pieces = _PIECE.findall(_STARS.sub("**", pattern))
+    letters: dict[str, int] = {}
+    stars = wide = 0
+    for place, piece in enumerate(pieces):
+        if piece[0] != "*":
+            letters[piece] = letters.get(piece, 0) | 1 << place
+            continue
+        stars |= 1 << place
+        if piece == "**":
+            wide |= 1 << place
+    return _Compiled(letters, stars, wide, len(pieces))
