@@ -53,6 +53,23 @@ def test_a_window_ends_and_other_addresses_have_their_own() -> None:
     attempts.require("192.0.2.1", NOW + WINDOW)
 
 
+@pytest.mark.parametrize(
+    ("address", "same", "other"),
+    [
+        ("2001:db8:0:1::5", "2001:db8:0:1:ffff:ffff:ffff:ffff", "2001:db8:0:2::5"),
+        ("::ffff:192.0.2.1", "192.0.2.1", "::ffff:192.0.2.2"),
+        ("fe80::1%eth0", "fe80::2%eth0", "no address: at all"),
+    ],
+)
+def test_a_host_with_many_addresses_is_one(address: str, same: str, other: str) -> None:
+    attempts = FailedAttempts()
+    for _ in range(MOST_FAILURES):
+        attempts.failed(address, NOW)
+    with pytest.raises(TooManyAttempts):
+        attempts.require(same, NOW)
+    attempts.require(other, NOW)
+
+
 def test_the_table_of_addresses_has_an_end() -> None:
     attempts = FailedAttempts()
     for _ in range(MOST_FAILURES):

@@ -4,7 +4,8 @@ A token cannot be guessed (238 random bits), but each unknown one costs a query.
 keeps coming with such is refused further look-ups for a while; tokens that this process knows to be
 valid pass all the same, so that one broken job behind a shared address shuts nobody out.
 
-Kept in the memory of each process, and only for so many addresses.
+Kept in the memory of each process, and only for so many addresses. All IPv6 addresses of one /64
+count as one: that is what a single host is given (RFC 6177), and can take any address of.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address
 
 from pullpass.domain.errors import TooManyAttempts
 
@@ -38,7 +40,7 @@ class FailedAttempts:
         Raises:
             TooManyAttempts: until its window is over.
         """
-        found = self._by_address.get(address)
+        found = self._by_address.get(_host(address))
         if found is None or found.count < MOST_FAILURES or now >= found.until:
             return
         wait = max(1, round((found.until - now).total_seconds()))
@@ -50,11 +52,25 @@ class FailedAttempts:
 
     def failed(self, address: str | None, now: datetime) -> None:
         """Count a failure; the first one begins a window."""
-        found = self._by_address.get(address)
+        host = _host(address)
+        found = self._by_address.get(host)
         if found is None or now >= found.until:
             found = _Failures(0, now + WINDOW)
         found.count += 1
-        self._by_address[address] = found
-        self._by_address.move_to_end(address)
+        self._by_address[host] = found
+        self._by_address.move_to_end(host)
         if len(self._by_address) > _MOST_ADDRESSES:
             self._by_address.popitem(last=False)
+
+
+def _host(address: str | None) -> str | None:
+    """What is counted for ``address``."""
+    if address is None or ":" not in address:
+        return address
+    try:
+        parsed = IPv6Address(address)
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return parsed.packed[:8].hex()
