@@ -127,6 +127,23 @@ async def test_who_waits_for_a_change_is_told_when_it_comes(api: Api) -> None:
     assert answer.json() == {"revision": since + 1, "registries": ["ghcr"]}
 
 
+async def test_who_is_shut_out_while_waiting_is_told_of_no_change(api: Api) -> None:
+    user = {"name": "agent", "role": "cluster", "cluster": "prod"}
+    user_id = (await api.call("POST", "/orgs/acme/users", json=user)).json()["id"]
+    token = await api.token_of(user_id, id="first")
+    other = await api.token_of(user_id, id="second")
+    since = (await api.call("GET", CHANGES, token)).json()["revision"]
+    path = f"{CHANGES}?since={since}&wait=55"
+    waiting = [asyncio.create_task(api.call("GET", path, each)) for each in (token, other)]
+    # They have been let in once a call that came after them is answered.
+    assert (await api.call("GET", "/current-user", token)).status_code == 200
+    await api.call("DELETE", f"/users/{user_id}/tokens/first")
+    await api.create(id="ghcr", registry="ghcr.io", type="public")
+    revoked, told = [await each for each in waiting]
+    assert (revoked.status_code, revoked.json()["code"]) == (401, "invalid_token")
+    assert told.json() == {"revision": since + 1, "registries": ["ghcr"]}
+
+
 async def test_a_wait_without_a_change_ends_with_nothing(api: Api) -> None:
     since = (await api.call("GET", CHANGES)).json()["revision"]
     answer = await api.call("GET", f"{CHANGES}?since={since}&wait=1")

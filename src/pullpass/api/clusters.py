@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET
 from starlette.responses import Response
 
-from pullpass.api.call import Call, answer
+from pullpass.api.call import Call, answer, bearer_token
 from pullpass.api.models.clusters import (
     ChangesResponse,
     ClusterProblem,
@@ -18,7 +18,7 @@ from pullpass.api.models.clusters import (
 )
 from pullpass.api.operation import Operation, Query
 from pullpass.broker.cluster_reports import MOST
-from pullpass.domain import timestamp
+from pullpass.domain import access, timestamp
 from pullpass.domain.access import Action
 from pullpass.domain.cluster import Cluster
 
@@ -32,6 +32,11 @@ async def get_changes(call: Call) -> Response:
     found = await call.services.clusters.changes(call.caller, since, wait or 0)
     if found is None:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
+    if wait:
+        # Meanwhile the token may have been revoked, or its user's role taken away.
+        token = bearer_token(call.request)
+        principal = await call.services.sessions.authenticate(token, call.principal.origin)
+        access.require(principal, call.caller.organization, Action.READ_RECORDS)
     registries = UNSET if found.registries is None else sorted(found.registries)
     return answer(ChangesResponse(found.revision, registries))
 
