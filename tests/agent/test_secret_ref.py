@@ -123,3 +123,46 @@ def test_the_type_of_a_copy_changes_with_its_source(place: Place) -> None:
         lambda: (place.secret(namespace, "copied") or {}).get("type") == "Opaque",
         why=agent.output,
     )
+
+
+def test_what_is_no_pull_secret_or_not_to_be_touched_is_not_copied(place: Place) -> None:
+    namespace = place.namespace("a")
+    vault, system = f"{place.label}-vault", f"{place.label}-system"
+    kinds = {vault: "kubernetes.io/tls", system: "kubernetes.io/dockerconfigjson"}
+    for where, kind in kinds.items():
+        data = {"tls.crt": "", "tls.key": "canary", ".dockerconfigjson": CONFIG}
+        place.kube.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": where}},
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "theirs", "namespace": where},
+                "type": kind,
+                "stringData": data,
+            },
+        )
+        place.client.registries.create(
+            {
+                "id": where,
+                "registry": f"{where}.example.com",
+                "type": "secret_ref",
+                "secrets": {"*": {"namespace": where, "secret": "theirs"}},
+            }
+        )
+        place.pod(namespace, f"{where}.example.com/app", where)
+    agent = place.agent("--exclude", "*-system")
+
+    def told() -> list[str]:
+        found = next(iter(place.client.clusters.list()), None)
+        if found is None:
+            return []
+        records = place.client.clusters.get(found.id).registries
+        return sorted(p.message for each in records for p in each.problems)
+
+    eventually(lambda: len(told()) == 2, why=agent.output)
+    assert told() == [
+        f"{system}/theirs is not copied: its namespace is one that the agent leaves alone.",
+        f"{vault}/theirs is not copied: it is of the type kubernetes.io/tls, and no pull secret.",
+    ]
+    eventually(lambda: "PullSecretSourceRefused" in place.reasons(namespace), why=agent.output)
+    assert place.secrets() == {}

@@ -12,10 +12,12 @@ from pullpass.agent.content import Content, of_source
 from pullpass.agent.kube import Selector
 from pullpass.agent.marks import MANAGED
 from pullpass.agent.objects import (
+    COPIED_TYPES,
     ImageReader,
     Images,
     Source,
     account_state,
+    name_like,
     namespace_served,
     secret_state,
     source,
@@ -132,11 +134,15 @@ class Cluster:
 class Sources:
     """The secrets that `secret_ref` records are copied from, each watched where it stands.
 
-    ``changed`` is called with the ids of the records whose secret is another one now.
+    ``changed`` is called with the ids of the records whose secret is another one now. From
+    namespaces whose name is like one of ``excluded`` nothing is copied, or even read.
     """
 
-    def __init__(self, client: AsyncClient, changed: Callable[[str], None]) -> None:
+    def __init__(
+        self, client: AsyncClient, changed: Callable[[str], None], excluded: Iterable[str] = ()
+    ) -> None:
         self.contents: dict[str, Content] = {}
+        self._is_excluded = name_like(excluded)
         self._client = client
         self._changed = changed
         self._wanted: dict[str, SecretReference] = {}
@@ -145,7 +151,8 @@ class Sources:
     def follow(self, wanted: dict[str, SecretReference]) -> None:
         """Watch these, by the id of their record, and no others."""
         self._wanted = dict(wanted)
-        keys = {_place(reference) for reference in wanted.values()}
+        places = {_place(reference) for reference in wanted.values()}
+        keys = {key for key in places if not self._is_excluded(key[0])}
         for key in self._watched.keys() - keys:
             self._watched.pop(key)[1].cancel()
         for key in keys - self._watched.keys():
@@ -172,6 +179,19 @@ class Sources:
         there = _place(reference) in informer.items
         return reference if informer.synced.is_set() and not there else None
 
+    def refused(self, record_id: str) -> str | None:
+        """Why the secret that the record names is not copied, where it is known not to be."""
+        reference = self._wanted.get(record_id)
+        if reference is None:
+            return None
+        name = f"{reference.namespace}/{reference.secret}"
+        if self._is_excluded(reference.namespace):
+            return f"{name} is not copied: its namespace is one that the agent leaves alone."
+        found = self._found(_place(reference))
+        if found is None or found.type in COPIED_TYPES:
+            return None
+        return f"{name} is not copied: it is of the type {found.type}, and no pull secret."
+
     async def wait_synced(self) -> None:
         for informer, _ in list(self._watched.values()):
             await informer.synced.wait()
@@ -189,13 +209,16 @@ class Sources:
             # That it is missing is known only now.
             self._take(key)
 
+    def _found(self, key: Key) -> Source | None:
+        return self._watched[key][0].items.get(key) if key in self._watched else None
+
     def _take(self, key: Key) -> None:
-        found = self._watched[key][0].items.get(key) if key in self._watched else None
+        found = self._found(key)
         for record_id, reference in self._wanted.items():
             if _place(reference) != key:
                 continue
             # A source that is gone leaves its copies as they are.
-            if found is not None:
+            if found is not None and found.type in COPIED_TYPES:
                 content = of_source(record_id, found.type, dict(found.data))
                 if self.contents.get(record_id) == content:
                     continue

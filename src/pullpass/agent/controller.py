@@ -223,6 +223,8 @@ class Controller:
                 "source_missing",
                 f"There is no secret {reference.namespace}/{reference.secret} to copy.",
             )
+        if (reason := self._sources.refused(record_id)) is not None:
+            return Trouble("source_refused", reason)
         return self._credentials.troubles.get(record_id)
 
     def _hold(self, state: _Namespace, write: Write) -> float:

@@ -227,7 +227,7 @@ class _Life:
         self.credentials = Credentials(
             self.records, settings.cluster, self._record_changed, self._is_needed
         )
-        self.sources = Sources(client, self._record_changed)
+        self.sources = Sources(client, self._record_changed, settings.exclude)
         self.events = Events(client)
         applier = Applier(client, self.cluster)
         self.controller = Controller(

@@ -26,6 +26,9 @@ from pullpass.agent.shapes import (
 
 Images = frozenset[str]
 _ENDED = ("Succeeded", "Failed")
+# Kubernetes' other types are identities, keys of servers, logins: who writes a record in Pullpass
+# must not get those out of a cluster.
+COPIED_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg", "Opaque")
 # What is no longer in use is not known here: now and then the sharing begins anew.
 _MOST_SHARED = 20_000
 
@@ -38,17 +41,23 @@ class Source:
     data: tuple[tuple[str, str], ...]
 
 
+def name_like(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a name is like one of ``patterns``, as shells have them."""
+    fixed = tuple(patterns)
+    return lambda name: any(fnmatchcase(name, pattern) for pattern in fixed)
+
+
 def namespace_served(excluded: Iterable[str]) -> Callable[[Namespace], bool | None]:
     """True for a namespace that the agent looks after, None for others: those whose name is like
     one of ``excluded``, that opted out, or that are about to go.
     """
-    patterns = tuple(excluded)
+    is_excluded = name_like(excluded)
 
     def served(found: Namespace) -> bool | None:
         name = found.metadata.name or ""
         marks = (found.metadata.labels or {}, found.metadata.annotations or {})
         if (
-            any(fnmatchcase(name, pattern) for pattern in patterns)
+            is_excluded(name)
             or any(each.get(OPT_OUT) == DISABLED for each in marks)
             or found.metadata.deletion_timestamp is not None
         ):
@@ -96,7 +105,10 @@ def account_state(found: ServiceAccount) -> AccountState | None:
 
 
 def source(found: Secret) -> Source | None:
-    return Source(found.type or "Opaque", tuple(sorted((found.data or {}).items())))
+    """Of a type that is not copied nothing is kept but that."""
+    kind = found.type or "Opaque"
+    data = found.data if kind in COPIED_TYPES else None
+    return Source(kind, tuple(sorted((data or {}).items())))
 
 
 def images_of(spec: PodSpec | None) -> Images:
