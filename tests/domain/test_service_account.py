@@ -194,3 +194,9 @@ def test_no_flipped_byte_is_too_odd_to_be_looked_at(at: int, flip: int) -> None:
     damaged = DER[:at] + bytes([DER[at] ^ flip]) + DER[at + 1 :]
     problem = read(service_account_key(private_key=pem(damaged)))
     assert problem is None or "private_key" in problem
+
+
+def test_a_private_key_made_to_be_slow_has_an_answer() -> None:
+    # Were each of the line breaks tried as the end of the first line, this would take hours.
+    blank = "-----BEGIN PRIVATE KEY-----" + "\n" * 1_000_000 + "!"
+    assert "not in PEM" in (read(service_account_key(private_key=blank)) or "")

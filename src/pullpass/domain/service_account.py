@@ -20,9 +20,10 @@ _FIELDS = ("type", "client_email", "private_key", "token_uri")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\]")
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 # RFC 7468 sections 2 and 10; OpenSSL writes the second label for the form of RFC 8017 A.1.2.
+# There is one way to read each text, or some would be slow.
 _PEM = re.compile(
-    r"\s*-----BEGIN (?P<label>(?:RSA )?PRIVATE KEY)-----\s*\n"
-    r"(?P<body>[A-Za-z0-9+/=\s]+)"
+    r"\s*-----BEGIN (?P<label>(?:RSA )?PRIVATE KEY)-----[^\S\n]*\n"
+    r"(?P<body>[A-Za-z0-9+/=\s]++)"
     r"-----END (?P=label)-----\s*"
 )
 _INTEGER, _OCTET_STRING, _OBJECT_ID, _SEQUENCE = 0x02, 0x04, 0x06, 0x30
