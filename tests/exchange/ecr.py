@@ -27,7 +27,8 @@ def exchanger(
 ) -> EcrExchanger:
     guard = AddressGuard(parse_networks(allow))
     limits = Limits(request_seconds=seconds, total_seconds=seconds, body_bytes=1024 * 1024)
-    return EcrExchanger(TokenService(guard, ssl.create_default_context(), limits), ambient=ambient)
+    service = TokenService(guard, ssl.create_default_context(), limits)
+    return EcrExchanger(service, ambient=ambient, ambient_hosts={"127.0.0.1"})
 
 
 def source(aws: Aws, creds: Credential | None = KEY, host: str = HOST, /, **options: str) -> Source:

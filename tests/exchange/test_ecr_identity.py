@@ -11,7 +11,8 @@ import botocore.session
 import pytest
 
 from pullpass.domain.errors import ExchangeRejected, ExchangeUnavailable
-from tests.exchange.ecr import TWELVE_HOURS, assert_left, issue, source
+from tests.exchange import sources
+from tests.exchange.ecr import HOST, TWELVE_HOURS, assert_left, issue, source
 from tests.parts.aws import ACCESS_KEY_ID, ROLE, SECRET_ACCESS_KEY, WEB_IDENTITY, Aws, AwsKey
 from tests.parts.wire import Scripted, wire_server
 
@@ -105,6 +106,39 @@ async def test_the_servers_own_identity_is_not_lent_unless_switched_on(
         await issue(source(aws, None))
     assert refused.value.code == "ambient_identity_off"
     assert aws.calls == []
+
+
+@pytest.mark.parametrize("option", ["endpoint", "sts_endpoint"])
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("api.ecr.eu-west-1.amazonaws.com", True),
+        ("sts.eu-west-1.amazonaws.com", True),
+        ("ecr.eu-west-1.api.aws", True),
+        ("vpce-0a1b-c2d.api.ecr.eu-west-1.vpce.amazonaws.com", True),
+        ("vpce-0a1b-c2d.sts.eu-west-1.vpce.amazonaws.com", True),
+        ("evil.example", False),
+        ("sts.eu-west-1.amazonaws.com.evil.example", False),
+        # Names that any customer of Amazon can have.
+        ("x1.execute-api.eu-west-1.amazonaws.com", False),
+        ("sts.eu-west-1.elb.amazonaws.com", False),
+        ("vpce-0a1b.vpce-svc-0c2d.eu-west-1.vpce.amazonaws.com", False),
+        ("sts.s3.eu-west-1.amazonaws.com", False),
+        ("sts.us-east-1.amazonaws.com", False),
+    ],
+)
+async def test_the_servers_own_identity_is_shown_to_amazon_alone(
+    aws: Aws, no_identity: pytest.MonkeyPatch, option: str, host: str, shown: bool
+) -> None:
+    # There is none to be found, which is said where the host may see it.
+    code = "ambient_identity_missing" if shown else "ambient_endpoint_refused"
+    for scheme, expected in (("https", code), ("http", "ambient_endpoint_refused")):
+        wanted = sources.source(
+            "amazon_ecr", HOST, None, role_arn=ROLE, **{option: f"{scheme}://{host}"}
+        )
+        with pytest.raises(ExchangeRejected) as refused:
+            await issue(wanted, ambient=True)
+        assert refused.value.code == expected
 
 
 async def test_a_stored_key_is_used_though_the_server_has_an_identity(

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeGuard
+from urllib.parse import urlsplit
 
 from pullpass.domain.credential import Credential, Secret
 from pullpass.domain.errors import ExchangeRejected, ExchangeUnavailable
@@ -54,6 +57,22 @@ class _Place:
         url = override or f"https://{name}.{self.region}.{self.domain}"
         return Endpoint("Amazon ECR", url, self.service, self.region)
 
+    def is_own(self, url: str) -> bool:
+        """Whether ``url`` is one of Amazon's for these services in this region: a regional
+        endpoint, for both versions of IP or one, or a private endpoint of one of them. The domain
+        alone says nothing, for customers have names in it too.
+        """
+        # https://docs.aws.amazon.com/general/latest/gr/ecr.html and sts.html, and
+        # https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-services.html
+        service = r"(?:api\.)?ecr|ecr-fips|(?:api\.)?ecr-public|sts|sts-fips"
+        region, domain = re.escape(self.region), re.escape(self.domain)
+        own = (
+            rf"(?:{service})\.{region}\.(?:{domain}|api\.aws)"
+            rf"|vpce-[a-z0-9-]+\.(?:{service})\.{region}\.vpce\.{domain}"
+        )
+        parts = urlsplit(url)
+        return parts.scheme == "https" and re.fullmatch(own, parts.hostname or "") is not None
+
     def sts(self, override: str | None) -> Endpoint:
         # https://docs.aws.amazon.com/general/latest/gr/sts.html: in GovCloud all are FIPS.
         name = "sts-fips" if self.fips and self.partition == "aws" else "sts"
@@ -62,11 +81,17 @@ class _Place:
 
 
 class EcrExchanger:
-    """``ambient``: whether records may use the server's own AWS identity."""
+    """``ambient``: whether records may use the server's own AWS identity. What is signed with it,
+    and its session token, is shown to Amazon's hosts alone, whatever a record's options say, and to
+    those that the operator names in ``ambient_hosts``: whoever has it could send it on to Amazon.
+    """
 
-    def __init__(self, service: TokenService, *, ambient: bool) -> None:
+    def __init__(
+        self, service: TokenService, *, ambient: bool, ambient_hosts: Collection[str] = ()
+    ) -> None:
         self._service = service
         self._ambient = ambient
+        self._ambient_hosts = frozenset(ambient_hosts)
 
     def scope(self, host: str) -> str:
         """Partition and region: one token is good for every registry there that its identity
@@ -102,6 +127,7 @@ class EcrExchanger:
         if source.creds is not None:
             keys = Keys(source.creds.username, source.creds.password)
         elif self._ambient:
+            self._check_ambient_endpoints(source, place)
             keys = await ambient_keys(place.region)
         else:
             raise ExchangeRejected(
@@ -120,6 +146,19 @@ class EcrExchanger:
             session_name=source.option("session_name") or "pullpass",
             external_id=source.option("external_id"),
         )
+
+    def _check_ambient_endpoints(self, source: Source, place: _Place) -> None:
+        """Whoever writes a record may choose its endpoints, but is not given this identity."""
+        for name in ("endpoint", "sts_endpoint"):
+            url = source.option(name) or ""
+            host = (urlsplit(url).hostname or "").lower()
+            if host and host not in self._ambient_hosts and not place.is_own(url):
+                raise ExchangeRejected(
+                    f"The server's own identity is not shown to the host in options.{name}. Name "
+                    "one of Amazon's for this region with https, leave that option out, or use an "
+                    "access key.",
+                    code="ambient_endpoint_refused",
+                )
 
 
 def _place(host: str) -> _Place:
