@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from pullpass.domain.errors import Conflict, NotFound
-from pullpass.domain.identity import Membership, Role, TokenInfo, User
+from pullpass.domain.errors import Conflict, NotFound, Unauthenticated
+from pullpass.domain.identity import Membership, Principal, Role, TokenInfo, User
 from pullpass.store.changes import ChangeFeed
 from pullpass.store.engine import Database
 from pullpass.store.identity import IdentityStore
@@ -53,6 +53,28 @@ async def test_token_ids_are_unique_for_a_user(identity: IdentityStore) -> None:
     with pytest.raises(NotFound) as missing:
         await identity.create_token(a_token(user_id="nobody"), "d5", now=NOW)
     assert missing.value.code == "user_not_found"
+
+
+async def test_a_token_is_for_the_user_that_was_seen(identity: IdentityStore, admin: User) -> None:
+    """Who has come into another organization meanwhile is another one's to make tokens for."""
+    before = dataclasses.replace(admin, memberships={})
+    with pytest.raises(Conflict) as conflict:
+        await identity.create_token(a_token(), "d1", now=NOW, seen=before)
+    assert conflict.value.code == "concurrent_change"
+    assert await identity.find_token("d1") is None
+    await identity.create_token(a_token(), "d1", now=NOW, seen=admin)
+
+
+async def test_a_token_that_was_revoked_makes_no_other(
+    identity: IdentityStore, admin: User
+) -> None:
+    await identity.create_token(a_token(), "d1", now=NOW)
+    by = Principal(admin, "laptop")
+    await identity.create_token(a_token("second"), "d2", now=NOW, by=by)
+    await identity.delete_token("ada", "laptop", now=NOW)
+    with pytest.raises(Unauthenticated):
+        await identity.create_token(a_token("third"), "d3", now=NOW, by=by)
+    assert [each.id for each in await identity.tokens("ada")] == ["second"]
 
 
 @pytest.mark.usefixtures("admin")

@@ -278,7 +278,8 @@ class IdentityService:
 
         Raises:
             InvalidFields, NotFound, Forbidden: as their names say.
-            Conflict: the user has a token with this id.
+            Unauthenticated: the caller's own token is being revoked.
+            Conflict: the user has a token with this id, or other memberships from now on.
         """
         owner = await self._token_owner(principal, user_id)
         access.require_own_making(owner)
@@ -292,7 +293,9 @@ class IdentityService:
         now = self._clock()
         expires_at = read_expiry(fields, now, principal.limit_for(owner.id))
         fields.done()
-        return await self._issue(principal, owner, token_id, description, now, expires_at)
+        return await self._issue(
+            principal, owner, token_id, description, now, expires_at, by=principal
+        )
 
     async def delete_token(self, principal: Principal, user_id: str, token_id: str) -> None:
         """Revoke a token: it stops on every replica within a second. Raises as :meth:`token`."""
@@ -337,8 +340,11 @@ class IdentityService:
         expires_at: datetime | None = None,
         *,
         also_in: str | None = None,
+        by: Principal | None = None,
     ) -> Secret:
-        """``also_in``: an organization that ``owner`` has just become a member of."""
+        """``also_in``: an organization that ``owner`` has just become a member of; ``by``: who has
+        to have a token still, and saw ``owner`` as they are.
+        """
         secret = token_format.generate()
         info = TokenInfo(owner.id, token_id, description, now, principal.user.id, expires_at)
         organizations = {*owner.memberships, *([also_in] if also_in else [])}
@@ -349,6 +355,8 @@ class IdentityService:
             info,
             token_format.digest(secret.reveal()),
             now=now,
+            seen=None if by is None else owner,
+            by=by,
             audit=self._audit.change(
                 principal,
                 organizations,

@@ -94,6 +94,7 @@ class SignInStore(IdentityStore):
         """
         async with self._database.write() as connection:
             await announce(connection, IDENTITY_FEED, CHANGE_KIND, user_id, now)
+            await _hold_tokens(connection, user_id)
             user = await _require(connection, user_id)
             for organization in user.memberships.keys() & {*given, *taken}:
                 membership = given.get(organization)
@@ -117,6 +118,7 @@ class SignInStore(IdentityStore):
         """Delete every token of the user; nothing where there is none."""
         async with self._database.write() as connection:
             await announce(connection, IDENTITY_FEED, CHANGE_KIND, user_id, now)
+            await _hold_tokens(connection, user_id)
             query = delete(tokens).where(tokens.c.user_id == user_id)
             if (await connection.execute(query)).rowcount == 0:
                 await connection.rollback()
@@ -141,6 +143,13 @@ async def _bind(
     )
     if (await connection.execute(query)).first() is None:
         raise Conflict("Somebody else signs in as this user.", code="identity_taken")
+
+
+async def _hold_tokens(connection: AsyncConnection, user_id: str) -> None:
+    """Wait for tokens that are being made for the user, and let no other be made until the
+    transaction ends: one would outlive those that it deletes.
+    """
+    await connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
 
 
 async def _require(connection: AsyncConnection, user_id: str) -> User:

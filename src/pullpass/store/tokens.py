@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import Row, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pullpass.domain.errors import Conflict, NotFound
-from pullpass.domain.identity import TokenInfo, User
+from pullpass.domain.errors import Conflict, NotFound, Unauthenticated
+from pullpass.domain.identity import Principal, TokenInfo, User
 from pullpass.store.audit import Recording, unrecorded
 from pullpass.store.changes import IDENTITY_FEED, announce
 from pullpass.store.engine import Database, insert
 from pullpass.store.schema import tokens, users
-from pullpass.store.users import users_of, with_memberships
+from pullpass.store.users import find_user, users_of, with_memberships
 
 CHANGE_KIND = "user"
 _COLUMNS = (
@@ -66,13 +66,23 @@ class TokenStore:
         return found[0] if found else None
 
     async def create_token(
-        self, info: TokenInfo, digest: str, *, now: datetime, audit: Recording = unrecorded
+        self,
+        info: TokenInfo,
+        digest: str,
+        *,
+        now: datetime,
+        seen: User | None = None,
+        by: Principal | None = None,
+        audit: Recording = unrecorded,
     ) -> None:
-        """Store a token by its digest.
+        """Store a token by its digest. ``seen``: the owner, as whoever allowed it has seen them;
+        ``by``: who makes it, whose own token must be there still.
 
         Raises:
-            Conflict: `token_id_taken`.
+            Conflict: `token_id_taken`; `concurrent_change`, where the owner's memberships are
+                others now.
             NotFound: `user_not_found`.
+            Unauthenticated: the token of ``by`` was revoked.
         """
         async with self._database.write() as connection:
             # The lock keeps the user from being deleted meanwhile (SQLite has it anyway).
@@ -80,6 +90,8 @@ class TokenStore:
             locked = await connection.execute(owner.with_for_update(read=True, key_share=True))
             if locked.first() is None:
                 raise NotFound(f"There is no user '{info.user_id}'.", code="user_not_found")
+            await _require_as_seen(connection, info.user_id, seen)
+            await _require_token(connection, by)
             if not await insert_token(connection, info, digest):
                 raise Conflict(
                     f"The user has a token with the id '{info.id}' already.",
@@ -113,6 +125,29 @@ class TokenStore:
                 | ((tokens.c.expires_at < exchanged_before) & tokens.c.subject.is_not(None))
             )
             return (await connection.execute(query)).rowcount
+
+
+async def _require_as_seen(connection: AsyncConnection, user_id: str, seen: User | None) -> None:
+    """Else a token that an administrator of the one organization may make would be good in another,
+    of which the user has become a member meanwhile.
+    """
+    if seen is None:
+        return
+    found = await find_user(connection, user_id)
+    if found is None or dict(found.memberships) != dict(seen.memberships):
+        raise Conflict(
+            f"The memberships of the user '{user_id}' are being changed at the same time. "
+            "Try again.",
+            code="concurrent_change",
+        )
+
+
+async def _require_token(connection: AsyncConnection, by: Principal | None) -> None:
+    if by is None:
+        return
+    own = (tokens.c.user_id == by.user.id) & (tokens.c.id == by.token_id)
+    if (await connection.execute(select(tokens.c.id).where(own))).first() is None:
+        raise Unauthenticated("The token is unknown or was revoked.", code="invalid_token")
 
 
 async def insert_token(connection: AsyncConnection, info: TokenInfo, digest: str) -> bool:
