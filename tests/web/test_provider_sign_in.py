@@ -329,8 +329,11 @@ def test_the_cookie_of_an_attempt_is_for_the_server_alone(
         "/ui/sign-in/provider", headers={"X-Forwarded-Proto": "https", "Host": "evil.example"}
     )
     cookie = sent.headers["set-cookie"]
-    for attribute in ("HttpOnly", "SameSite=lax", "Secure", "Path=/ui/sign-in", "Max-Age=600"):
+    assert cookie.startswith("__Host-pullpass_sign_in=")
+    for attribute in ("HttpOnly", "SameSite=lax", "Secure", "Path=/;", "Max-Age=600"):
         assert attribute in cookie
+    plain = traveller.http.get("/ui/sign-in/provider").headers["set-cookie"]
+    assert "Path=/ui/sign-in;" in plain
     asked = parse_qs(urlsplit(sent.headers["location"]).query)
     assert asked["redirect_uri"] == [f"{traveller.origin}/ui/sign-in/callback"]
 

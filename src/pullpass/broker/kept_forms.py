@@ -22,8 +22,9 @@ _LONGEST_UNPACKED = 256 * 1024
 class KeptForms:
     """Packs fields into a cookie's value and opens it again; nothing is stored.
 
-    The value is signed (HMAC-SHA-256), so that no other site of a shared domain can fill in a
-    form by setting a cookie of its own making. It is not encrypted: no field of it is a secret.
+    The value is signed (HMAC-SHA-256), so that nothing is read that was not packed here. It is not
+    encrypted: no field of it is a secret. Who has packed it, it does not say: that no other site
+    fills in a form is for the cookie to see to.
     """
 
     def __init__(self, key: bytes, clock: Clock) -> None:

@@ -81,7 +81,7 @@ class _Pages:
                 visit = await self._admit(page, visit)
                 response = await page.handler(visit)
                 if visit.kept:
-                    keeping.drop(response)
+                    keeping.drop(response, request)
             except Unauthenticated as error:
                 refuse = self._refusal if page.is_stream else self._to_sign_in
                 response = refuse(visit, error)

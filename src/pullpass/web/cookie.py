@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
+from datetime import datetime
 from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import Request
@@ -14,54 +15,80 @@ from pullpass.broker.browser_sessions import BrowserSession
 from pullpass.domain.credential import Secret
 from pullpass.domain.errors import Forbidden
 
-NAME = "pullpass_session"
+_SESSION = "pullpass_session"
 KEY_FIELD = "form_key"
-PATH = "/ui"
+_PATH = "/ui"
 _ATTEMPT = "pullpass_sign_in"
 _ATTEMPT_PATH = "/ui/sign-in"
 # Long enough for a second factor that has to be fetched from somewhere.
 _ATTEMPT_SECONDS = 600
+# What has this prefix, browsers take from this very host alone, over TLS and for all of it: no
+# other site of a shared domain can set it (RFC 6265bis section 4.1.3.2).
+_OWN = "__Host-"
+
+
+def get(request: Request, name: str) -> str | None:
+    return request.cookies.get(_named(request, name))
+
+
+def set_(
+    response: Response,
+    request: Request,
+    name: str,
+    value: str,
+    *,
+    expires: datetime | None = None,
+    seconds: int | None = None,
+    path: str = _PATH,
+) -> None:
+    """Lax, so that a link from a chat into a page works, and a provider's answer; every form has a
+    key of its own.
+    """
+    secure = is_secure(request)
+    response.set_cookie(
+        _named(request, name),
+        value,
+        max_age=seconds,
+        expires=expires,
+        path="/" if secure else path,
+        secure=secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def remove(response: Response, request: Request, name: str, *, path: str = _PATH) -> None:
+    secure = is_secure(request)
+    response.delete_cookie(
+        _named(request, name),
+        path="/" if secure else path,
+        secure=secure,
+        httponly=True,
+        samesite="lax",
+    )
 
 
 def session_id(request: Request) -> str | None:
-    return request.cookies.get(NAME)
+    return get(request, _SESSION)
 
 
 def put(response: Response, request: Request, session: BrowserSession) -> None:
-    """Lax, so that a link from a chat into a page works; every form has a key of its own."""
-    response.set_cookie(
-        NAME,
-        session.id.reveal(),
-        expires=session.expires_at,
-        path=PATH,
-        secure=is_secure(request),
-        httponly=True,
-        samesite="lax",
-    )
+    set_(response, request, _SESSION, session.id.reveal(), expires=session.expires_at)
 
 
-def drop(response: Response) -> None:
-    response.delete_cookie(NAME, path=PATH, httponly=True, samesite="lax")
+def drop(response: Response, request: Request) -> None:
+    remove(response, request, _SESSION)
 
 
 def put_attempt(response: Response, request: Request, key: Secret, to: str) -> None:
-    """What binds the answer of the provider to this browser, and the page to go on to. Lax, for
-    the answer comes from the provider's site.
-    """
-    response.set_cookie(
-        _ATTEMPT,
-        f"{key.reveal()}.{base64.urlsafe_b64encode(to.encode()).decode()}",
-        max_age=_ATTEMPT_SECONDS,
-        path=_ATTEMPT_PATH,
-        secure=is_secure(request),
-        httponly=True,
-        samesite="lax",
-    )
+    """What binds the answer of the provider to this browser, and the page to go on to."""
+    value = f"{key.reveal()}.{base64.urlsafe_b64encode(to.encode()).decode()}"
+    set_(response, request, _ATTEMPT, value, seconds=_ATTEMPT_SECONDS, path=_ATTEMPT_PATH)
 
 
 def attempt(request: Request) -> tuple[Secret | None, str]:
     """The key that this browser has for the provider's answer, and the page to go on to."""
-    key, _, to = request.cookies.get(_ATTEMPT, "").partition(".")
+    key, _, to = (get(request, _ATTEMPT) or "").partition(".")
     try:
         page = base64.urlsafe_b64decode(to).decode()
     except ValueError:
@@ -69,8 +96,8 @@ def attempt(request: Request) -> tuple[Secret | None, str]:
     return Secret(key) if key else None, page
 
 
-def drop_attempt(response: Response) -> None:
-    response.delete_cookie(_ATTEMPT, path=_ATTEMPT_PATH, httponly=True, samesite="lax")
+def drop_attempt(response: Response, request: Request) -> None:
+    remove(response, request, _ATTEMPT, path=_ATTEMPT_PATH)
 
 
 def require_own_origin(request: Request) -> None:
@@ -138,6 +165,10 @@ def is_secure(request: Request) -> bool:
     """A proxy's word is enough here: who lies about it only loses the cookie."""
     forwarded = request.headers.get("x-forwarded-proto", "")
     return request.url.scheme == "https" or forwarded.split(",")[0].strip() == "https"
+
+
+def _named(request: Request, name: str) -> str:
+    return f"{_OWN}{name}" if is_secure(request) else name
 
 
 def _foreign() -> Forbidden:

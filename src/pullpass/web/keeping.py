@@ -64,22 +64,14 @@ def keep(
         kept[_IMAGES] = "\n".join(images_in(kept[_IMAGES]))
     value = forms.pack(path, kept) if kept else None
     if value is not None:
-        response.set_cookie(
-            _NAME,
-            value,
-            max_age=int(KEPT_FOR.total_seconds()),
-            path=cookie.PATH,
-            secure=cookie.is_secure(request),
-            httponly=True,
-            samesite="lax",
-        )
+        cookie.set_(response, request, _NAME, value, seconds=int(KEPT_FOR.total_seconds()))
 
 
 def kept(request: Request, forms: KeptForms) -> Mapping[str, str]:
     """What is kept for the form on this very page."""
-    value = request.cookies.get(_NAME)
+    value = cookie.get(request, _NAME)
     return forms.unpack(request.url.path, value) if value else {}
 
 
-def drop(response: Response) -> None:
-    response.delete_cookie(_NAME, path=cookie.PATH, httponly=True, samesite="lax")
+def drop(response: Response, request: Request) -> None:
+    cookie.remove(response, request, _NAME)

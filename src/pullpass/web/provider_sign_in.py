@@ -41,7 +41,7 @@ async def come_back(visit: Visit) -> Response:
     else:
         response = visit.go(to)
         cookie.put(response, visit.request, session)
-    cookie.drop_attempt(response)
+    cookie.drop_attempt(response, visit.request)
     return response
 
 

@@ -46,7 +46,7 @@ async def sign_out(visit: Visit) -> Response:
         await visit.services.identity.delete_token(principal, principal.user.id, principal.token_id)
     there = principal.signed_in and await goes_on_there(visit)
     response = visit.go("/ui/sign-in", GOES_ON_THERE if there else "signed-out")
-    cookie.drop(response)
+    cookie.drop(response, visit.request)
     return response
 
 
