@@ -181,16 +181,46 @@ def test_a_page_is_live_again_after_an_answer_that_is_no_stream(
     person: Person, client: ApiClient
 ) -> None:
     person.sign_in()
+    person.go("/account")
     page, events = person.page, "**/events*"
     # As from a proxy whose server is away for a moment; chromium tells of a 5xx.
     page.route(events, lambda route: route.fulfill(status=429), times=1)
-    with page.expect_response(events) as refused:
-        person.go("/registries")
-    assert refused.value.status == 429
-    with page.expect_request(events):
-        pass
+    with page.expect_response(lambda answer: "/events?" in answer.url and answer.ok):
+        with page.expect_response(events) as refused:
+            person.go("/registries")
+        assert refused.value.status == 429
     client.create("later", "later.example.com")
     person.sees("later.example.com")
+
+
+def test_what_changes_before_a_page_hears_of_changes_is_seen(
+    person: Person, client: ApiClient
+) -> None:
+    person.sign_in()
+    person.go("/account")
+
+    def change_first(route: Route) -> None:
+        client.create("between", "between.example.com")
+        route.continue_()
+
+    person.page.route("**/events*", change_first, times=1)
+    person.go("/registries")
+    person.sees("between.example.com")
+
+
+def test_a_replica_that_has_not_heard_of_a_change_yet_is_asked_again(
+    person: Person, client: ApiClient
+) -> None:
+    person.sign_in()
+    page, home = person.page, f"**{person.home}/registries"
+    person.go("/registries")
+    before = page.evaluate("fetch(location.href).then((answer) => answer.text())")
+    late = {"body": before, "content_type": "text/html"}
+    page.route(home, lambda route: route.fulfill(**late), times=1)
+    with page.expect_response(home) as answered:
+        client.create("elsewhere", "elsewhere.example.com")
+    assert answered.value.text() == before
+    person.sees("elsewhere.example.com")
 
 
 def test_a_stale_edit_shows_both(person: Person, client: ApiClient) -> None:

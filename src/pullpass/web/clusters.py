@@ -12,6 +12,7 @@ from starlette.responses import Response
 from pullpass.domain.access import Action
 from pullpass.domain.cluster import Cluster, Problem, RegistryReport
 from pullpass.web.cookie import is_secure
+from pullpass.web.live import cluster_events
 from pullpass.web.page import Page
 from pullpass.web.paging import Tab, part_of
 from pullpass.web.visit import Visit
@@ -53,10 +54,12 @@ class Trouble:
 
 
 async def list_clusters(visit: Visit) -> Response:
+    events = await cluster_events(visit)
     found = await visit.services.clusters.list(visit.caller)
     newest = await visit.services.clusters.revision(visit.caller)
     return visit.page(
         "clusters.html",
+        events=events,
         clusters=[_shown(visit, cluster, newest) for cluster in found],
         server=_server(visit),
     )
@@ -64,6 +67,7 @@ async def list_clusters(visit: Visit) -> Response:
 
 async def show_cluster(visit: Visit) -> Response:
     services = visit.services
+    events = await cluster_events(visit)
     cluster = await services.clusters.get(visit.caller, visit.path("cluster"))
     text = visit.query("q").strip()[:_LONGEST_TEXT]
     state = visit.query("state") if visit.query("state") in _STATES else ""
@@ -75,6 +79,7 @@ async def show_cluster(visit: Visit) -> Response:
 
     return visit.page(
         "cluster.html",
+        events=events,
         shown=_shown(visit, cluster, await services.clusters.revision(visit.caller)),
         text=text,
         state=state,

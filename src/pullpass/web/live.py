@@ -27,27 +27,50 @@ _LOOK_AT_CLUSTERS_SECONDS = 1
 _LIFE_SECONDS = 50
 _COME_BACK_MILLISECONDS = 500
 
+Revision = Callable[[], str]
 
-async def events(visit: Visit) -> Response:
+
+async def record_events(visit: Visit) -> str:
+    """Where a page that shows records hears of every change from now on: to be asked for before
+    what it shows is read.
+    """
+    return await _address(visit, "events", _of_records(visit))
+
+
+async def cluster_events(visit: Visit) -> str:
+    """As :func:`record_events`, for a page that shows clusters."""
+    return await _address(visit, "cluster-events", _of_clusters(visit))
+
+
+async def stream_record_events(visit: Visit) -> Response:
     """An event whenever records, or what checks come to, change. Its id is the revision."""
-    live, organization = visit.services.live, visit.caller.organization
+    return await _answer(visit, Action.READ_RECORDS, _of_records(visit), _LOOK_SECONDS)
+
+
+async def stream_cluster_events(visit: Visit) -> Response:
+    """An event whenever agents have reported, and each minute: one that is silent is no event."""
     return await _answer(
-        visit, Action.READ_RECORDS, lambda: live.records(organization), _LOOK_SECONDS
+        visit, Action.READ_CLUSTERS, _of_clusters(visit), _LOOK_AT_CLUSTERS_SECONDS
     )
 
 
-async def cluster_events(visit: Visit) -> Response:
-    """An event whenever agents have reported, and each minute: one that is silent is no event."""
+def _of_records(visit: Visit) -> Revision:
+    live, organization = visit.services.live, visit.caller.organization
+    return lambda: live.records(organization)
+
+
+def _of_clusters(visit: Visit) -> Revision:
     services, organization = visit.services, visit.caller.organization
+    return lambda: f"{services.live.clusters(organization)}.{services.clock():%H:%M}"
 
-    def revision() -> str:
-        return f"{services.live.clusters(organization)}.{services.clock():%H:%M}"
 
-    return await _answer(visit, Action.READ_CLUSTERS, revision, _LOOK_AT_CLUSTERS_SECONDS)
+async def _address(visit: Visit, stream: str, revision: Revision) -> str:
+    await visit.services.live.follow(visit.caller.organization)
+    return f"{visit.home}/{stream}?since={revision()}"
 
 
 async def _answer(
-    visit: Visit, action: Action, revision: Callable[[], str], look_seconds: float
+    visit: Visit, action: Action, revision: Revision, look_seconds: float
 ) -> Response:
     await visit.services.live.follow(visit.caller.organization)
     known = visit.request.headers.get("last-event-id", visit.query("since"))
@@ -59,7 +82,7 @@ async def _answer(
 
 
 async def _stream(
-    visit: Visit, action: Action, known: str, revision: Callable[[], str], look_seconds: float
+    visit: Visit, action: Action, known: str, revision: Revision, look_seconds: float
 ) -> AsyncIterator[str]:
     live, ends_at = visit.services.live, visit.session.expires_at
     identity = live.identity()
@@ -73,7 +96,7 @@ async def _stream(
                 return
         found = revision()
         if found != known:
-            yield f"id: {found}\nevent: {'changed' if known else 'begin'}\ndata: {found}\n\n"
+            yield f"id: {found}\nevent: changed\ndata: {found}\n\n"
             known = found
         await asyncio.sleep(look_seconds)
 
@@ -89,12 +112,19 @@ async def _may_still(visit: Visit, action: Action) -> bool:
 
 
 PAGES = (
-    Page("GET", "/orgs/{org}/events", Action.READ_RECORDS, events, "webEvents", is_stream=True),
+    Page(
+        "GET",
+        "/orgs/{org}/events",
+        Action.READ_RECORDS,
+        stream_record_events,
+        "webEvents",
+        is_stream=True,
+    ),
     Page(
         "GET",
         "/orgs/{org}/cluster-events",
         Action.READ_CLUSTERS,
-        cluster_events,
+        stream_cluster_events,
         "webEvents",
         is_stream=True,
     ),

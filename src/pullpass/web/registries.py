@@ -13,6 +13,7 @@ from pullpass.domain.record import Health, Record, RecordFilter, is_id
 from pullpass.web.audit import recent_reads
 from pullpass.web.clusters import holders_of
 from pullpass.web.history import chart_of
+from pullpass.web.live import record_events
 from pullpass.web.page import Page
 from pullpass.web.paging import Tab
 from pullpass.web.problems import shown
@@ -32,6 +33,7 @@ async def list_registries(visit: Visit) -> Response:
     wanted = RecordFilter(text, chosen)
     after = visit.query("after")
     services, caller = visit.services, visit.caller
+    events = await record_events(visit)
     # One more than is shown tells whether there is a next page.
     found = await services.records.page(
         caller, after=after if is_id(after) else None, limit=_PAGE + 1, wanted=wanted
@@ -42,6 +44,7 @@ async def list_registries(visit: Visit) -> Response:
     more = {"q": text, "health": chosen or "", "after": records[-1].id if records else ""}
     return visit.page(
         "registries.html",
+        events=events,
         records=records,
         lifetimes=await services.lifetimes.of(caller, records),
         total=total,
@@ -88,12 +91,14 @@ async def record_page(
     problem: str | None = None,
     status: int = 200,
 ) -> Response:
+    events = await record_events(visit)
     record = await visit.services.records.get(visit.caller, record_id)
     lifetimes = await visit.services.lifetimes.of(visit.caller, [record])
     now = visit.services.clock()
     return visit.page(
         "record.html",
         status,
+        events=events,
         record=record,
         author=await _author(visit, record),
         lifetime=lifetimes.get(record.id),

@@ -49,8 +49,20 @@ function replaceParts(page, selector) {
   }
 }
 
-// How often this page was told that what it shows has changed.
-let changes = 0;
+// The revision that this page was told of last. An answer may be behind it: it was on its way already,
+// or comes from a replica that has not heard of the change yet.
+let told = "";
+const ASK_AGAIN_MILLISECONDS = 300;
+
+function revisionOf(page) {
+  const events = page.body.dataset.events;
+  return events ? new URL(events, location.href).searchParams.get("since") : "";
+}
+
+function isBehind(page) {
+  const shown = revisionOf(page).split(".");
+  return told.split(".").some((number, place) => Number(shown[place]) < Number(number));
+}
 
 // The list follows what is typed; the address too, so that it can be shared and gone back to.
 function followFilter(form) {
@@ -59,16 +71,16 @@ function followFilter(form) {
   const update = async () => {
     const url = new URL(form.action);
     for (const [name, value] of new FormData(form)) if (value) url.searchParams.set(name, value);
-    const turn = ++latest, seen = changes;
+    const turn = ++latest;
     const [answer, page] = await fetchPage(url);
     if (turn !== latest) return;
     if (answer.redirected || !answer.ok || !page.getElementById("results")) return location.assign(url);
     history.replaceState(null, "", url);
     replaceParts(page, "#results");
-    // What was on its way may be older than the change.
-    if (seen !== changes) update();
+    if (isBehind(page)) ask(ASK_AGAIN_MILLISECONDS);
   };
-  input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(update, 150); });
+  const ask = (milliseconds) => { clearTimeout(timer); timer = setTimeout(update, milliseconds); };
+  input.addEventListener("input", () => ask(150));
 }
 
 // Sends a form without leaving the page, so that a secret that was typed is there to be mended.
@@ -119,40 +131,45 @@ async function copy(button) {
   }
 }
 
-// Only a page that is looked at holds a connection. The browser comes back by itself where one
-// breaks, and gives up at an answer that is no stream: the session has ended, or a proxy has nobody
-// to ask. Then the page is asked for, which leads to the sign-in where it must.
+// Only a page that is looked at holds a connection. It tells what it shows, so that no change falls
+// between the page and its events. The browser comes back by itself where one breaks, and gives up
+// at an answer that is no stream: the session has ended, or a proxy has nobody to ask. Then the page
+// is asked for, which leads to the sign-in where it must.
 const COME_BACK_MILLISECONDS = 5000;
 
-function followChanges(url) {
-  let source, timer, known = "";
+function followChanges() {
+  const address = new URL(document.body.dataset.events, location.href);
+  let source, opening, asking;
+  const ask = (milliseconds) => { clearTimeout(asking); asking = setTimeout(refresh, milliseconds); };
   const refresh = async () => {
-    if (!document.querySelector("[data-live]")) return;
+    if (document.hidden || !document.querySelector("[data-live]")) return;
     const url = location.href;
     let answer, page;
     try {
       [answer, page] = await fetchPage(url);
     } catch {
-      return;
+      return ask(COME_BACK_MILLISECONDS);
     }
     // The filter may have moved on meanwhile, and this is the list of another one.
     if (location.href !== url) return refresh();
     if (answer.redirected) return location.assign(answer.url);
-    if (answer.ok) replaceParts(page, "[data-live]");
+    if (answer.status >= 500) return ask(COME_BACK_MILLISECONDS);
+    if (!answer.ok) return;
+    replaceParts(page, "[data-live]");
+    address.searchParams.set("since", revisionOf(page));
+    if (isBehind(page)) ask(ASK_AGAIN_MILLISECONDS);
   };
   const open = () => {
-    source = new EventSource(known ? `${url}?since=${encodeURIComponent(known)}` : url);
-    const note = (event) => { known = event.data; };
-    source.addEventListener("begin", note);
-    source.addEventListener("changed", (event) => { changes += 1; note(event); refresh(); });
+    source = new EventSource(address);
+    source.addEventListener("changed", (event) => { told = event.data; refresh(); });
     source.addEventListener("error", () => {
       if (source.readyState !== EventSource.CLOSED) return;
-      timer = setTimeout(open, COME_BACK_MILLISECONDS);
+      opening = setTimeout(open, COME_BACK_MILLISECONDS);
       refresh();
     });
   };
   document.addEventListener("visibilitychange", () => {
-    clearTimeout(timer);
+    clearTimeout(opening);
     source?.close();
     source = undefined;
     if (!document.hidden) open();
@@ -182,6 +199,6 @@ document.addEventListener("click", (event) => {
 });
 
 for (const form of document.querySelectorAll("form[data-filter]")) followFilter(form);
-if (document.body.dataset.events && document.querySelector("[data-live]")) followChanges(document.body.dataset.events);
+if (document.body.dataset.events) followChanges();
 enliven(document);
 setInterval(() => showTimes(document), 30000);
