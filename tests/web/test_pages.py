@@ -17,7 +17,7 @@ from pullpass.web.routes import PAGES
 from tests.api.conftest import Api
 from tests.web.visitor import HOME, Visitor
 
-MARKUP = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}"
+MARKUP = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7777*7777 }}"
 
 
 def path_of(page: Page, organization: str = "acme") -> str:
@@ -227,7 +227,7 @@ async def test_markup_in_whatever_is_stored_or_typed_is_shown_as_text(admin: Vis
         assert "<script>" not in answer.text, answer.url
         assert "<img src=x" not in answer.text, answer.url
         assert 'onerror=alert(2)>"' not in answer.text
-        assert "49" not in re.sub(r"[0-9a-f-]{12,}|2026\S*", "", answer.text)
+        assert str(7777 * 7777) not in answer.text
     assert sum("&lt;script&gt;" in answer.text for answer in answers) >= 8
 
 
