@@ -52,22 +52,34 @@ class Clock:
 
 @dataclass
 class Upstream:
-    """An exchanger of the tests' own: issues numbered passwords, or fails as it is told."""
+    """An exchanger of the tests' own: issues numbered passwords, or fails as it is told; after
+    ``seconds``, and not before ``answering`` is set, as they are when it is asked.
+    """
 
     clock: Clock
     lifetime: timedelta = 12 * HOUR
     seconds: float = 0.05
     error: ExchangeFailed | None = None
+    answering: asyncio.Event = field(default_factory=asyncio.Event)
     calls: int = 0
     revoked: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.answering.set()
+
+    def hold(self) -> asyncio.Event:
+        """Whoever asks from now on waits for the event; others may be let through meanwhile."""
+        self.answering = asyncio.Event()
+        return self.answering
 
     def scope(self, host: str) -> str:
         return host
 
     async def exchange(self, source: Source, now: datetime) -> Issued:
         self.calls += 1
-        number = self.calls
+        number, answering = self.calls, self.answering
         await asyncio.sleep(self.seconds)
+        await answering.wait()
         if self.error is not None:
             raise self.error
         expires = self.clock() + self.lifetime
@@ -163,11 +175,9 @@ def content_of(folder: Path) -> bytes:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("it did not come to be")
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
 
 
 async def test_however_many_ask_on_however_many_replicas_there_is_one_call(bench: Bench) -> None:
@@ -194,20 +204,14 @@ async def test_a_renewal_is_in_the_background_and_asks_once(bench: Bench) -> Non
     for replica in replicas:
         await bench.ask(replica, record)
     bench.clock.pass_(hours=9)
-    bench.upstream.seconds = 0.2
+    renewal = bench.upstream.hold()
     asked = [bench.ask(replica, record) for replica in replicas for _ in range(50)]
     # Nobody waits: the old credential is valid.
     assert set(await asyncio.gather(*asked)) == {"canary-issued-1"}
-
-    async def all_renewed() -> bool:
-        found = {await bench.ask(replica, record) for replica in replicas}
-        return found == {"canary-issued-2"}
-
-    for _ in range(300):
-        if await all_renewed():
-            break
-        await asyncio.sleep(0.01)
-    assert await all_renewed()
+    renewal.set()
+    async with asyncio.timeout(60):
+        while {await bench.ask(each, record) for each in replicas} != {"canary-issued-2"}:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     assert bench.upstream.calls == 2
 
 
@@ -348,13 +352,14 @@ async def test_what_comes_back_after_the_record_was_changed_is_not_kept(bench: B
     store = RecordStore(bench.database)
     record = await store.create("acme", a_record(), b"sealed", now=START)
     replica = bench.replica()
-    bench.upstream.seconds = 0.3
+    answer = bench.upstream.hold()
     waiting = asyncio.create_task(bench.ask(replica, record))
     await until(lambda: bench.upstream.calls == 1)
     ending = await replica.ending("acme", record, CREDS)
     assert await store.delete(
         "acme", record.id, if_version=None, now=START, ends_identity=ending.identity
     )
+    answer.set()
     assert await waiting == "canary-issued-1"
     assert await bench.ask(replica, record) == "canary-issued-2"
 
@@ -376,12 +381,13 @@ async def test_a_lease_whose_holder_died_ends(bench: Bench) -> None:
 
 async def test_a_slow_answer_of_a_lost_lease_does_not_replace_the_new_one(bench: Bench) -> None:
     record, slow, quick = a_record(), bench.replica(), bench.replica()
-    bench.upstream.seconds = 1
+    answer = bench.upstream.hold()
     waiting = asyncio.create_task(bench.ask(slow, record))
     await until(lambda: bench.upstream.calls == 1)
-    bench.upstream.seconds = 0
+    bench.upstream.hold().set()
     bench.clock.pass_(seconds=31)
     assert await bench.ask(quick, record) == "canary-issued-2"
+    answer.set()
     await waiting
     assert await bench.ask(bench.replica(), record) == "canary-issued-2"
 
@@ -390,11 +396,12 @@ async def test_a_request_that_goes_away_does_not_end_the_call_for_the_others(
     bench: Bench,
 ) -> None:
     replica, record = bench.replica(), a_record()
-    bench.upstream.seconds = 0.3
+    answer = bench.upstream.hold()
     first = asyncio.create_task(bench.ask(replica, record))
     second = asyncio.create_task(bench.ask(replica, record))
     await until(lambda: bench.upstream.calls == 1)
     first.cancel()
+    answer.set()
     assert await second == "canary-issued-1"
     assert bench.upstream.calls == 1
 
