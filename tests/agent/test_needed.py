@@ -136,7 +136,7 @@ def test_a_changed_credential_reaches_every_namespace(place: Place) -> None:
             lambda name=namespace: place.auths(name, "ghcr") == {"ghcr.io": "robot:rotated"},  # type: ignore[misc]
             why=agent.output,
         )
-    assert agent.count("pullpass_agent_writes_total", kind="ApplySecret") == 6
+    eventually(lambda: place.applied(agent) == 6, why=agent.output)
 
 
 def test_all_gives_every_record_to_the_selected_namespaces(place: Place) -> None:
