@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -83,14 +83,13 @@ class PostgresCluster:
         self._run(["pg_ctl", "-D", str(self._data), "-w", "-m", mode, "stop"])
 
     def pause(self) -> None:
-        """Stop all its processes where they are (SIGSTOP)."""
-        for pid in self._pids():
-            os.kill(pid, signal.SIGSTOP)
+        """Stop all its processes where they are (SIGSTOP); the first, so that none is added."""
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let them go on (SIGCONT); where it was not paused, nothing happens."""
-        for pid in self._pids() if (self._data / "postmaster.pid").exists() else []:
-            os.kill(pid, signal.SIGCONT)
+        if (self._data / "postmaster.pid").exists():
+            self._signal(signal.SIGCONT)
 
     @property
     def _log(self) -> Path:
@@ -113,10 +112,14 @@ class PostgresCluster:
         with (self._data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
-    def _pids(self) -> list[int]:
+    def _signal(self, number: signal.Signals) -> None:
         postmaster = int((self._data / "postmaster.pid").read_text().split()[0])
+        os.kill(postmaster, number)
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        return [postmaster, *map(int, children)]
+        for pid in map(int, children):
+            # It may just have come to its end.
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _run(self, command: Sequence[str]) -> str:
         program = [str(self._programs / command[0]), *command[1:]]
