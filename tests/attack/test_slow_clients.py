@@ -139,10 +139,11 @@ def test_what_comes_before_the_body_has_a_bound(
     with closing(connect(server)) as connection:
         try:
             connection.sendall(head(server, "GET", path, *fields))
+            status = read(connection)[0]
         except ConnectionError:
-            # It was ended before all was sent: as good.
+            # It was ended before all was sent, or read: as good.
             return
-        assert read(connection)[0] in statuses
+        assert status in statuses
 
 
 def test_connections_beyond_the_bound_wait_and_then_get_their_answer(

@@ -191,6 +191,8 @@ def test_a_silent_server_is_not_asked_again(connect: Connect) -> None:
             pytest.raises(errors.ConnectionFailed, match="in time") as raised,
         ):
             client.registries.list()
+        # It may have lost its patience before the server came to read.
+        server.wait_for_request()
         assert len(server.requests) == 1
     assert raised.value.timed_out
 
