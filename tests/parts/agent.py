@@ -70,7 +70,7 @@ class Agent:
         )
 
     def wait_until_leading(self) -> None:
-        self.process.wait_until(self.leads, seconds=60)
+        self.process.wait_until(self.leads)
 
     def output(self) -> str:
         """All that it has logged."""

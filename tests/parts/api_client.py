@@ -46,7 +46,7 @@ class ApiClient:
         return str(answer.json()["password"]) if answer.status_code == 200 else None
 
 
-def eventually(ask: Callable[[], object], expected: object, seconds: float = 15) -> None:
+def eventually(ask: Callable[[], object], expected: object, seconds: float = 60) -> None:
     """Asks until the answer is ``expected``; fails with the last answer."""
     deadline = time.monotonic() + seconds
     while (answer := ask()) != expected:

@@ -54,8 +54,8 @@ class Process:
         """What it has printed so far, all starts included."""
         return "".join(path.read_text(errors="replace") for path in self._outputs)
 
-    def wait_until(self, ready: Callable[[], bool], *, seconds: float = 30) -> None:
-        """Returns once ``ready()`` is true.
+    def wait_until(self, ready: Callable[[], bool], *, seconds: float = 120) -> None:
+        """Returns once ``ready()`` is true. A start may take a minute where the machine is busy.
 
         Raises ProcessFailed where the program ends first, or is not ready in ``seconds``; in
         the second case it is killed.
