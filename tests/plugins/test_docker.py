@@ -122,17 +122,18 @@ def test_a_wrong_token_and_a_wrong_organization(pullpass: PullpassServer) -> Non
     assert "check PULLPASS_ORG\n" in helper("get", stdin="ghcr.io", env=other).stdout
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def registry(
     pullpass: PullpassServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DockerRegistry]:
-    """A registry with an image, whose password Pullpass has."""
+    """A registry with an image, whose password Pullpass has; no record of it is left behind."""
     folder = tmp_path_factory.mktemp("registry")
     with docker_registry(folder, users={"robot": "the live password"}) as registry:
         registry.push_tiny_image("team/app", "1")
         with Client(pullpass.url, "acme", pullpass.admin_token) as client:
             client.registries.create(basic("live", registry.address, "the live password"))
-        yield registry
+            yield registry
+            client.registries.delete("live")
 
 
 def client_env(server: PullpassServer) -> dict[str, str]:
