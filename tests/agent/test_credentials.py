@@ -22,7 +22,7 @@ RECORD = {"id": "ecr", "registry": "r.example.com", "type": "amazon_ecr", "enabl
 class ShortLived(StandIn):
     """A Pullpass whose one credential ends ``life`` seconds after it is asked for."""
 
-    life = 1.5
+    life = 3.0
     issued = 0
 
     def handle(self, request: Received) -> Scripted:
