@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from pullpass.broker.federation import MOST_REFUSED
 from pullpass.domain.token import is_well_formed
 from tests.api.conftest import Api, open_api
 from tests.parts.oidc import IssuerServer, new_key
@@ -133,6 +134,22 @@ async def test_who_asks_learns_nothing_of_organizations_and_rules(
     assert {answer.text for answer in answers} == {answers[0].text}
     assert {answer.status_code for answer in answers} == {400}
     assert answers[0].json()["code"] == "invalid_grant"
+
+
+async def test_an_address_whose_tokens_are_refused_all_the_time_is_refused_for_a_while(
+    api: Api, issuer: IssuerServer
+) -> None:
+    await trust(api, issuer)
+    for _ in range(MOST_REFUSED - 1):
+        await assert_refused(api, "a.b.c")
+    await exchanged(api, issuer.token())
+    await assert_refused(api, "a.b.c")
+    answer = await exchange(api, issuer.token())
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_attempts")
+    assert answer.json()["error"] == "temporarily_unavailable"
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+    # Whoever has a token is not held up.
+    assert (await api.call("GET", "/current-user")).status_code == 200
 
 
 async def test_no_issuer_is_asked_before_a_rule_would_take_the_token(

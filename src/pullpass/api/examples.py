@@ -302,6 +302,12 @@ OAUTH_ERRORS: Mapping[int, Mapping[str, object]] = {
         "error_description": "The body is larger than 65536 bytes.",
         "code": "body_too_large",
     },
+    429: {
+        "error": "temporarily_unavailable",
+        "error_description": "Too many unknown or refused tokens, or failed sign-ins, came from "
+        "your address. Try again in 42 s.",
+        "code": "too_many_attempts",
+    },
     503: {
         "error": "temporarily_unavailable",
         "error_description": "The keys of the issuer cannot be fetched now. Try again later; the "

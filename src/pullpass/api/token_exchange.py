@@ -19,7 +19,13 @@ from pullpass.api.models.trust import (
 from pullpass.api.operation import Entry, Operation
 from pullpass.broker.origin import origin_of
 from pullpass.domain.credential import Secret
-from pullpass.domain.errors import ExchangeRequestRefused, InvalidInput, PullpassError, Unavailable
+from pullpass.domain.errors import (
+    ExchangeRequestRefused,
+    InvalidInput,
+    PullpassError,
+    TooManyAttempts,
+    Unavailable,
+)
 
 _FORM = "application/x-www-form-urlencoded"
 _GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -82,7 +88,8 @@ def refuse(error: PullpassError) -> Response:
     elif isinstance(error, InvalidInput):
         name = ExchangeRequestRefused.default_code
     else:
-        name = "temporarily_unavailable" if isinstance(error, Unavailable) else "server_error"
+        passing = isinstance(error, (TooManyAttempts, Unavailable))
+        name = "temporarily_unavailable" if passing else "server_error"
     sentence = msgspec.json.decode(plain.body)["error"]
     headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
     if "retry-after" in plain.headers:
@@ -130,7 +137,7 @@ OPERATIONS = (
         answer=TokenExchangeResponse,
         body=TokenExchangeRequest,
         body_type=_FORM,
-        errors=(400, 413),
+        errors=(400, 413, 429),
         refuse=refuse,
         refusal=OAuthErrorResponse,
         description="Errors are as RFC 6749 section 5.2 has them, with the `code` of this API. "

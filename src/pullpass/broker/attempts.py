@@ -1,4 +1,4 @@
-"""How often each address came with a token that nobody has.
+"""How often each address came with a token that nobody has, or with anything else that is refused.
 
 A token cannot be guessed (238 random bits), but each unknown one costs a query. An address that
 keeps coming with such is refused further look-ups for a while; tokens that this process knows to be
@@ -29,9 +29,12 @@ class _Failures:
 
 
 class FailedAttempts:
-    """An address of None (a Unix socket) counts as one."""
+    """An address of None (a Unix socket) counts as one. Beyond ``most`` failures in a window, each
+    address is refused.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_FAILURES) -> None:
+        self._most = most
         self._by_address: OrderedDict[str | None, _Failures] = OrderedDict()
 
     def require(self, address: str | None, now: datetime) -> None:
@@ -41,11 +44,11 @@ class FailedAttempts:
             TooManyAttempts: until its window is over.
         """
         found = self._by_address.get(_host(address))
-        if found is None or found.count < MOST_FAILURES or now >= found.until:
+        if found is None or found.count < self._most or now >= found.until:
             return
         wait = max(1, round((found.until - now).total_seconds()))
         raise TooManyAttempts(
-            "Too many unknown tokens, or failed sign-ins, came from your address. "
+            "Too many unknown or refused tokens, or failed sign-ins, came from your address. "
             f"Try again in {wait} s.",
             retry_after=wait,
         )

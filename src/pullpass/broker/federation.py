@@ -10,6 +10,7 @@ from datetime import datetime
 
 import structlog
 
+from pullpass.broker.attempts import FailedAttempts
 from pullpass.broker.audit import Auditor
 from pullpass.broker.clock import Clock
 from pullpass.domain import timestamp
@@ -34,6 +35,9 @@ from pullpass.store.trust import TrustStore
 
 # How many rules a line of the log says it for.
 _TOLD = 10
+# More than of unknown tokens: a pipeline begins many jobs at once, all behind one address, and a
+# mistake in its rule must not shut out the others there.
+MOST_REFUSED = 300
 
 _log = structlog.get_logger("pullpass.federation")
 
@@ -68,6 +72,7 @@ class FederationService:
         self._store = store
         self._issuers = issuers
         self._clock = clock
+        self._attempts = FailedAttempts(MOST_REFUSED)
 
     async def exchange(
         self,
@@ -82,13 +87,17 @@ class FederationService:
         Raises:
             ExchangeRequestRefused: `invalid_grant`, whatever the reason: who asks must not learn
                 which organizations and rules there are. The log has it.
+            TooManyAttempts: too many from the address of ``origin`` were refused.
             Unavailable: the issuer's keys cannot be had (`issuer_unavailable`).
             StoreUnavailable: the database does not answer.
         """
         now = self._clock()
+        address = None if origin is None else origin.address
+        self._attempts.require(address, now)
         try:
             return await self._exchange(organization, identity_token, rule_id, origin, now)
         except IdentityTokenRefused as error:
+            self._attempts.failed(address, now)
             _log.info("token exchange refused", organization=organization[:64], reason=error.reason)
             raise ExchangeRequestRefused(
                 "The identity token comes under no trust rule of this organization, or is not "
