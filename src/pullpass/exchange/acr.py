@@ -21,6 +21,7 @@ from pullpass.domain.errors import (
     ExchangeUnavailable,
 )
 from pullpass.domain.registry_hosts import AZURE, recognize
+from pullpass.exchange.ambient_endpoints import require_own
 from pullpass.exchange.azure_ambient import AzureIdentity
 from pullpass.exchange.exchanger import Issued, Source
 from pullpass.exchange.lifetime import jwt_expiry
@@ -114,32 +115,21 @@ class AzureExchanger:
                 "client secret, or have an operator set PULLPASS_AMBIENT_IDENTITY.",
                 code="ambient_identity_off",
             )
-        self._check_ambient_endpoints(source)
+        require_own(
+            source,
+            {
+                "authority": lambda host: host in _AUTHORITY_HOSTS,
+                "endpoint": lambda host: recognize(AZURE, host) is not None,
+            },
+            self._ambient_hosts,
+            "Leave that option out, or use a client secret.",
+        )
         if not self._identity.is_federated:
             return await self._identity.managed_token(_AUDIENCE)
         authority = source.option("authority") or self._identity.authority
         return await self._by_grant(
             authority or _authority(source.host), tenant, await self._identity.assertion()
         )
-
-    def _check_ambient_endpoints(self, source: Source) -> None:
-        """Whoever writes a record may choose its endpoints, but is not given this identity."""
-        for name in ("authority", "endpoint"):
-            parts = urlsplit(source.option(name) or "")
-            host = (parts.hostname or "").lower()
-            if not host or host in self._ambient_hosts:
-                continue
-            own = (
-                host in _AUTHORITY_HOSTS
-                if name == "authority"
-                else recognize(AZURE, host) is not None
-            )
-            if not own or parts.scheme != "https":
-                raise ExchangeRejected(
-                    f"The server's own identity is not shown to the host in options.{name}. "
-                    "Leave that option out, or use a client secret.",
-                    code="ambient_endpoint_refused",
-                )
 
     async def _by_grant(self, authority: str, tenant: str, client: Mapping[str, str]) -> str:
         answer = await self._service.post_form(

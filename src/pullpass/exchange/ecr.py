@@ -13,11 +13,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeGuard
-from urllib.parse import urlsplit
 
 from pullpass.domain.credential import Credential, Secret
 from pullpass.domain.errors import ExchangeRejected, ExchangeUnavailable
 from pullpass.domain.registry_hosts import AMAZON_ECR, AWS_DOMAINS, recognize
+from pullpass.exchange.ambient_endpoints import require_own
 from pullpass.exchange.aws_identity import ambient_keys, assume_role
 from pullpass.exchange.aws_request import AwsCalls, Endpoint, Keys
 from pullpass.exchange.exchanger import Issued, Source
@@ -57,8 +57,8 @@ class _Place:
         url = override or f"https://{name}.{self.region}.{self.domain}"
         return Endpoint("Amazon ECR", url, self.service, self.region)
 
-    def is_own(self, url: str) -> bool:
-        """Whether ``url`` is one of Amazon's for these services in this region: a regional
+    def is_own(self, host: str) -> bool:
+        """Whether ``host`` is one of Amazon's for these services in this region: a regional
         endpoint, for both versions of IP or one, or a private endpoint of one of them. The domain
         alone says nothing, for customers have names in it too.
         """
@@ -70,8 +70,7 @@ class _Place:
             rf"(?:{service})\.{region}\.(?:{domain}|api\.aws)"
             rf"|vpce-[a-z0-9-]+\.(?:{service})\.{region}\.vpce\.{domain}"
         )
-        parts = urlsplit(url)
-        return parts.scheme == "https" and re.fullmatch(own, parts.hostname or "") is not None
+        return re.fullmatch(own, host) is not None
 
     def sts(self, override: str | None) -> Endpoint:
         # https://docs.aws.amazon.com/general/latest/gr/sts.html: in GovCloud all are FIPS.
@@ -127,7 +126,13 @@ class EcrExchanger:
         if source.creds is not None:
             keys = Keys(source.creds.username, source.creds.password)
         elif self._ambient:
-            self._check_ambient_endpoints(source, place)
+            require_own(
+                source,
+                {"endpoint": place.is_own, "sts_endpoint": place.is_own},
+                self._ambient_hosts,
+                "Name one of Amazon's for this region with https, leave that option out, or use an "
+                "access key.",
+            )
             keys = await ambient_keys(place.region)
         else:
             raise ExchangeRejected(
@@ -146,19 +151,6 @@ class EcrExchanger:
             session_name=source.option("session_name") or "pullpass",
             external_id=source.option("external_id"),
         )
-
-    def _check_ambient_endpoints(self, source: Source, place: _Place) -> None:
-        """Whoever writes a record may choose its endpoints, but is not given this identity."""
-        for name in ("endpoint", "sts_endpoint"):
-            url = source.option(name) or ""
-            host = (urlsplit(url).hostname or "").lower()
-            if host and host not in self._ambient_hosts and not place.is_own(url):
-                raise ExchangeRejected(
-                    f"The server's own identity is not shown to the host in options.{name}. Name "
-                    "one of Amazon's for this region with https, leave that option out, or use an "
-                    "access key.",
-                    code="ambient_endpoint_refused",
-                )
 
 
 def _place(host: str) -> _Place:

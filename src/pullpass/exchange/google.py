@@ -14,7 +14,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pullpass.domain.credential import Credential, Secret
 from pullpass.domain.errors import (
@@ -24,6 +24,7 @@ from pullpass.domain.errors import (
     ExchangeUnavailable,
 )
 from pullpass.domain.service_account import NoServiceAccountKey, ServiceAccountKey, read_key
+from pullpass.exchange.ambient_endpoints import require_own
 from pullpass.exchange.exchanger import Issued, Source
 from pullpass.exchange.lifetime import lifetime
 from pullpass.exchange.token_service import ServiceAnswer, TokenService
@@ -130,24 +131,17 @@ class GoogleExchanger:
                 "service-account key, or have an operator set PULLPASS_AMBIENT_IDENTITY.",
                 code="ambient_identity_off",
             )
-        endpoint = source.option("iam_endpoint")
-        if endpoint and not self._may_see_ambient(endpoint):
-            raise ExchangeRejected(
-                "The server's own identity is not shown to the host in options.iam_endpoint. "
-                "Name a host of googleapis.com with https, or use a service-account key.",
-                code="ambient_endpoint_refused",
-            )
+        require_own(
+            source,
+            {"iam_endpoint": lambda host: host.endswith(".googleapis.com")},
+            self._ambient_hosts,
+            "Name a host of googleapis.com with https, or use a service-account key.",
+        )
         # google-auth and requests take long to import, and few servers need them.
         from pullpass.exchange.google_ambient import ambient_token
 
         value, expires = await ambient_token(scope)
         return AccessToken(value, expires)
-
-    def _may_see_ambient(self, url: str) -> bool:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").lower()
-        own = parts.scheme == "https" and host.endswith(".googleapis.com")
-        return own or host in self._ambient_hosts
 
     async def _impersonated(
         self, source: Source, account: str, token: AccessToken, scope: str, now: datetime
