@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from pullpass.cli.files import replace_file
 from pullpass.cli.images import expanded
-from pullpass.cli.output import moment, note, shown
+from pullpass.cli.output import is_over, moment, note, shown
 from pullpass.cli.session import Session
 from pullpass.client.configs import DockerConfig
 
@@ -101,5 +100,4 @@ def _explain(found: DockerConfig, *, kubelet: bool) -> None:
                 "look for the host only, use none. podman, skopeo, buildah and crane do."
             )
     if found.expires is not None:
-        over = found.expires <= datetime.now(UTC)
-        note(f"It {'ended' if over else 'ends'} at {moment(found.expires)}.")
+        note(f"It {'ended' if is_over(found.expires) else 'ends'} at {moment(found.expires)}.")

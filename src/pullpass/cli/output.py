@@ -95,10 +95,14 @@ def moment(time: datetime | None, *, absent: str = "-") -> str:
     return timestamp.render(time)[:19].replace("T", " ") + " UTC"
 
 
+def is_over(time: datetime | None) -> bool:
+    """Whether what ends then has ended; None: it has no end."""
+    return time is not None and time <= datetime.now(UTC)
+
+
 def ending(time: datetime | None, *, absent: str) -> str:
     """When something ends, and whether it has."""
-    over = time is not None and time <= datetime.now(UTC)
-    return moment(time, absent=absent) + (" (over)" if over else "")
+    return moment(time, absent=absent) + (" (over)" if is_over(time) else "")
 
 
 def _plain(value: object, reveal: bool) -> object:

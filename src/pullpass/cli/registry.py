@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ from pullpass.cli.checks import check
 from pullpass.cli.confirming import confirm, yes_option
 from pullpass.cli.lazy import WholeLines
 from pullpass.cli.output import (
+    is_over,
     moment,
     note,
     output_option,
@@ -178,7 +178,7 @@ def _show(record: Registry, output: str) -> None:
 
 
 def _tell_of_its_end(options: RecordOptions) -> None:
-    if options.expires is not None and options.expires <= datetime.now(UTC):
+    if is_over(options.expires):
         note(f"It ended at {moment(options.expires)} already, and is handed out all the same.")
 
 
